@@ -1,0 +1,47 @@
+"""What a person sees while work is going on: one bar for long work, one line for each thing that is done."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+
+T = TypeVar("T")
+console = Console(highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """Print one line of progress; rich keeps it above a running bar."""
+    console.print(line, markup=False)
+
+
+class Bar:
+    """A handle on a running progress bar."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self._progress.update(self._task, advance=amount, note=note)
+
+    def move_to(self, completed: float, note: str = "") -> None:
+        self._progress.update(self._task, completed=completed, note=note)
+
+
+@contextmanager
+def bar(title: str, total: float | None) -> Iterator[Bar]:
+    """Show a bar while the block runs; where the output is not a terminal, only the lines of `say` appear."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield Bar(progress, progress.add_task(title, total=total, note=""))
+
+
+def track(items: Iterable[T], title: str, total: float | None) -> Iterator[T]:
+    """Yield `items`, advancing a bar by one for each."""
+    with bar(title, total) as handle:
+        for item in items:
+            yield item
+            handle.advance()

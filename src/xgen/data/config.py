@@ -1,0 +1,77 @@
+"""What a run reads: sources, mixtures and the rules of cutting, as values (section 2 of the report)."""
+
+from dataclasses import dataclass
+
+from xgen.core.errors import UserError, suggest
+
+
+@dataclass(frozen=True)
+class Source:
+    """A named origin of documents: an entry of READERS in data/sources.py, and where it reads."""
+
+    name: str
+    reader: str
+    location: str
+    """A file or folder for the reader "files"; empty for readers that know where to look."""
+    licence: str
+    """What the documents may be used under; a reader may state it more precisely for each document."""
+    max_tokens: int
+    """Whole documents are taken in the order of the shuffle until this many tokens are reached; 0 takes all."""
+
+
+@dataclass(frozen=True)
+class Share:
+    source: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Sources and their shares of the tokens of a stage (tables 2 and 3)."""
+
+    name: str
+    shares: tuple[Share, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shares or min(share.weight for share in self.shares) < 0 or self.total <= 0:
+            raise UserError(f"mixture '{self.name}' with weights {[share.weight for share in self.shares]}",
+                            "at least one share, none negative, not all zero", "Check the mixture's weights.")
+
+    @property
+    def total(self) -> float:
+        return sum(share.weight for share in self.shares)
+
+    def fractions(self) -> dict[str, float]:
+        """Give each source's share of the tokens; they add up to one."""
+        return {share.source: share.weight / self.total for share in self.shares}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """All that prepared data depends on, besides the tokenizer, the stages and the seed."""
+
+    sources: tuple[Source, ...]
+    mixtures: tuple[Mixture, ...]
+    min_document_tokens: int
+    """Shorter documents are dropped (section 2)."""
+    held_out_documents: int
+    """Documents set apart for perplexity by position, each at least as long as the longest context."""
+    near_duplicate_share: float
+    """A training document is dropped if this share of its 13-token windows, or of a held-out document's, is shared."""
+
+    def __post_init__(self) -> None:
+        names = [source.name for source in self.sources]
+        if len(set(names)) != len(names):
+            raise UserError(f"two sources of one name in {names}", "names that differ", "Rename one.")
+        for mixture in self.mixtures:
+            for share in mixture.shares:
+                if share.source not in names:
+                    raise UserError(f"mixture '{mixture.name}' names the source '{share.source}'",
+                                    "a source of this recipe", suggest(share.source, names))
+
+    def mixture(self, name: str) -> Mixture:
+        for mixture in self.mixtures:
+            if mixture.name == name:
+                return mixture
+        known = [mixture.name for mixture in self.mixtures]
+        raise UserError(f"there is no mixture '{name}'", "a mixture of this recipe", suggest(name, known))

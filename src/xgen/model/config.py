@@ -1,0 +1,35 @@
+"""The shape of a network: a value, checked at birth, free of JAX."""
+
+from dataclasses import dataclass
+
+from xgen.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A LLaMA-shaped decoder (section 3 of the report). The context length belongs to the stage, not to the model."""
+
+    num_layers: int
+    dim: int
+    num_heads: int
+    ffn_dim: int
+    vocab_size: int
+    """Rows of the embedding; ids of the tokenizer and unused rows above them."""
+    norm_eps: float
+    rope_base: float
+    init_std: float
+    """Standard deviation of the normal distribution that every matrix starts from; norms start at one."""
+    norm: str = "rms_norm"
+    ffn: str = "swiglu"
+    circuit: str = "sequential"
+
+    def __post_init__(self) -> None:
+        if min(self.num_layers, self.dim, self.num_heads, self.ffn_dim, self.vocab_size) < 1:
+            raise UserError(f"a model with a size below one ({self})", "positive sizes", "Check the model's values.")
+        if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
+            raise UserError(f"dim {self.dim} over num_heads {self.num_heads}", "heads of one whole, even size",
+                            "Choose a dim that is an even multiple of num_heads: rotary positions turn pairs.")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.num_heads

@@ -1,0 +1,17 @@
+"""Recipes by name."""
+
+from xgen.core.errors import UserError, suggest
+from xgen.recipes.micro import MICRO
+from xgen.recipes.schema import Recipe
+from xgen.recipes.tiny import TINY
+from xgen.recipes.xgen_7b import XGEN_7B
+
+RECIPES = {recipe.name: recipe for recipe in (MICRO, TINY, XGEN_7B)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """Return a recipe, or name the nearest one that exists."""
+    if name not in RECIPES:
+        raise UserError(f"there is no recipe '{name}'", "a recipe, a run folder or a Hugging Face folder",
+                        suggest(name, RECIPES))
+    return RECIPES[name]

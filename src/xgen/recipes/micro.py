@@ -1,0 +1,41 @@
+"""The whole pipeline in seconds, on a small corpus that the project itself wrote: for end-to-end and kill tests."""
+
+import dataclasses
+
+from xgen.data.config import DataConfig, Mixture, Share, Source
+from xgen.recipes.schema import Recipe
+from xgen.recipes.tiny import TINY
+from xgen.train.stages import Stage
+
+BATCH_TOKENS = 512
+
+MICRO = dataclasses.replace(
+    TINY,
+    name="micro",
+    model=dataclasses.replace(TINY.model, num_layers=2, dim=32, num_heads=2, ffn_dim=88),
+    data=DataConfig(
+        sources=(
+            Source(name="prose", reader="own_prose", location="", licence="Apache-2.0", max_tokens=0),
+            Source(name="code", reader="own_code", location="", licence="Apache-2.0", max_tokens=0),
+        ),
+        mixtures=(
+            Mixture("stage-1", (Share("prose", 0.9), Share("code", 0.1))),
+            Mixture("stage-2", (Share("prose", 0.5), Share("code", 0.5))),
+        ),
+        min_document_tokens=100,
+        held_out_documents=8,
+        near_duplicate_share=0.5,
+    ),
+    stages=(
+        Stage("1a", context_length=64, tokens=12 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("1b", context_length=128, tokens=6 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("1c", context_length=256, tokens=4 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("2", context_length=256, tokens=3 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
+    ),
+    optimizer=dataclasses.replace(TINY.optimizer, warmup_tokens=3 * BATCH_TOKENS),
+    instruct=dataclasses.replace(TINY.instruct, context_length=128, batch_conversations=4, max_conversations=16,
+                                 optimizer=dataclasses.replace(TINY.instruct.optimizer, warmup_tokens=512)),
+    sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
+    execution=dataclasses.replace(TINY.execution, attention_block=64, loss_chunk=256, micro_batch_tokens=256,
+                                  checkpoint_every=5),
+)

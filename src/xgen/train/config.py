@@ -1,0 +1,60 @@
+"""How a run is optimized and executed: values, free of JAX."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xgen.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay, both in tokens over the whole plan (section 3; LLaMA's values)."""
+
+    peak_learning_rate: float
+    final_fraction: float
+    """The learning rate at the end of the plan, as a fraction of the peak."""
+    warmup_tokens: int
+    beta1: float
+    beta2: float
+    epsilon: float
+    weight_decay: float
+    """Decoupled, on matrices only; norms are never decayed, also where layers are stacked."""
+    clip_norm: float
+    """Largest global norm of a gradient; 0 leaves gradients as they are."""
+
+    def __post_init__(self) -> None:
+        if self.peak_learning_rate <= 0 or not 0 <= self.final_fraction <= 1:
+            raise UserError(f"learning rate {self.peak_learning_rate} falling to {self.final_fraction} of it",
+                            "a positive rate and a fraction between 0 and 1", "Check the optimizer's values.")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1) or self.epsilon <= 0 or self.clip_norm < 0:
+            raise UserError(f"beta1 {self.beta1}, beta2 {self.beta2}, epsilon {self.epsilon}, clip {self.clip_norm}",
+                            "betas in [0, 1), a positive epsilon, a clip of at least 0", "Check the optimizer's values.")
+        if self.warmup_tokens < 0 or self.weight_decay < 0:
+            raise UserError(f"warmup_tokens {self.warmup_tokens}, weight_decay {self.weight_decay}",
+                            "values of at least 0", "Check the optimizer's values.")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the same arithmetic is carried out on this machine; no part of a run's identity."""
+
+    attention: str
+    """An entry of model/attention.py: "definition" (whole L x L tensor) or "blockwise" (linear in the length)."""
+    attention_block: int
+    """Queries that blockwise attention handles at a time."""
+    loss_chunk: int
+    """Tokens whose logits exist at a time."""
+    micro_batch_tokens: int
+    """Tokens in one forward and backward pass; a batch is accumulated in float32 from whole passes."""
+    remat: bool
+    """Recompute each layer in the backward pass instead of keeping its activations."""
+    checkpoint_every: int
+    """Steps between checkpoints; each stage also ends with one, which is kept."""
+    data_axis: int = 1
+    model_axis: int = 1
+    layout: str = "data_and_model"
+    """An entry of parallel/rules.py."""
+
+
+Precision = Literal["float32", "bfloat16_matmuls"]
+"""float32 everywhere, or with the inputs of matrix products rounded to bfloat16 (section 3)."""

@@ -1,0 +1,87 @@
+"""The stages of a run: how long the rows are, how many tokens are read, from which mixture (section 3)."""
+
+from dataclasses import dataclass
+
+from xgen.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training at one context length.
+
+    `tokens` is the budget as stated; it is rounded to whole batches (`num_steps`), and what is trained is
+    `trained_tokens`. A batch is stated in tokens, so that it stays constant while the rows grow.
+    """
+
+    name: str
+    context_length: int
+    tokens: int
+    batch_tokens: int
+    mixture: str
+
+    def __post_init__(self) -> None:
+        if min(self.context_length, self.tokens, self.batch_tokens) < 1:
+            raise UserError(f"stage '{self.name}' with a count below one ({self})", "positive counts",
+                            "Check context-length, tokens and batch-tokens.")
+        if self.batch_tokens % self.context_length:
+            whole = max(1, round(self.batch_tokens / self.context_length)) * self.context_length
+            raise UserError(
+                f"stage '{self.name}' has batch_tokens {self.batch_tokens:,} and context_length {self.context_length:,}",
+                "a batch of whole rows", f"Set batch-tokens to {whole:,}, a multiple of the context length.")
+
+    @property
+    def rows_per_batch(self) -> int:
+        return self.batch_tokens // self.context_length
+
+    @property
+    def num_steps(self) -> int:
+        return max(1, round(self.tokens / self.batch_tokens))
+
+    @property
+    def num_rows(self) -> int:
+        return self.num_steps * self.rows_per_batch
+
+    @property
+    def trained_tokens(self) -> int:
+        return self.num_steps * self.batch_tokens
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a step lies in the plan: `step` counts from 0 over all stages, `step_in_stage` within its own."""
+
+    stage: Stage
+    stage_index: int
+    step: int
+    step_in_stage: int
+    tokens_before: int
+
+
+def num_steps(stages: tuple[Stage, ...]) -> int:
+    """Count the steps of the whole plan."""
+    return sum(stage.num_steps for stage in stages)
+
+
+def trained_tokens(stages: tuple[Stage, ...]) -> int:
+    """Count the tokens of the whole plan, after rounding to whole batches."""
+    return sum(stage.trained_tokens for stage in stages)
+
+
+def place_of(stages: tuple[Stage, ...], step: int) -> Place:
+    """Find the stage that step number `step` (from 0) belongs to; a pure function, so resume is one integer."""
+    first, tokens = 0, 0
+    for index, stage in enumerate(stages):
+        if step < first + stage.num_steps:
+            inside = step - first
+            return Place(stage, index, step, inside, tokens + inside * stage.batch_tokens)
+        first, tokens = first + stage.num_steps, tokens + stage.trained_tokens
+    raise IndexError(f"step {step} of a plan of {first} steps")
+
+
+def last_steps(stages: tuple[Stage, ...]) -> tuple[int, ...]:
+    """Give, for each stage, how many steps are done when it ends: its named checkpoint."""
+    ends, done = [], 0
+    for stage in stages:
+        done += stage.num_steps
+        ends.append(done)
+    return tuple(ends)
