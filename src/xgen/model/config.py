@@ -1,6 +1,7 @@
 """The shape of a network: a value, checked at birth, free of JAX."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from xgen.core.errors import UserError
 
@@ -33,3 +34,18 @@ class ModelConfig:
     @property
     def head_dim(self) -> int:
         return self.dim // self.num_heads
+
+
+Precision = Literal["float32", "bfloat16_matmuls"]
+"""float32 everywhere, or with the inputs of matrix products rounded to bfloat16 (section 3)."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How the network's arithmetic is carried out; `Execution` in train/config.py says what each value means."""
+
+    precision: Precision
+    attention: str
+    attention_block: int
+    loss_chunk: int
+    remat: bool

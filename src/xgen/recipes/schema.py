@@ -8,9 +8,9 @@ import cattrs
 from xgen.core.errors import UserError
 from xgen.core.ledger import fingerprint
 from xgen.data.config import DataConfig
-from xgen.model.config import ModelConfig
+from xgen.model.config import Compute, ModelConfig, Precision
 from xgen.serve.config import Sampling
-from xgen.train.config import Execution, OptimizerConfig, Precision
+from xgen.train.config import Execution, OptimizerConfig
 from xgen.train.stages import Stage
 from xgen.tune.config import InstructConfig
 
@@ -50,6 +50,12 @@ class Recipe:
     def context_length(self) -> int:
         """The longest context: what evaluation, generation and export take as theirs."""
         return self.stages[-1].context_length
+
+    @property
+    def compute(self) -> Compute:
+        """What the model's functions need to know of `precision` and `execution`."""
+        ours = self.execution
+        return Compute(self.precision, ours.attention, ours.attention_block, ours.loss_chunk, ours.remat)
 
 
 def to_plain(recipe: Recipe) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """How a run is optimized and executed: values, free of JAX."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from xgen.core.errors import UserError
 
@@ -55,6 +54,3 @@ class Execution:
     layout: str = "data_and_model"
     """An entry of parallel/rules.py."""
 
-
-Precision = Literal["float32", "bfloat16_matmuls"]
-"""float32 everywhere, or with the inputs of matrix products rounded to bfloat16 (section 3)."""

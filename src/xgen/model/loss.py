@@ -1,0 +1,90 @@
+"""Cross-entropy over a large vocabulary, a few tokens at a time: the logits of a row never exist together.
+
+The gradient is computed with the loss, while a chunk's logits are at hand: one exponential and three products a
+chunk, where recomputing the logits in the backward pass would take four and a second exponential. Shape letters: B rows,
+L positions, C positions of a chunk, D dim, V vocabulary.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float32, Int32
+
+from xgen.model.config import Compute
+from xgen.model.products import PRODUCTS
+
+
+def _chunks(x_BL: jax.Array, num_chunks: int) -> jax.Array:
+    """Cut positions into chunks and put the chunks first: (B, L, ...) -> (L / C, B, C, ...)."""
+    batch, length = x_BL.shape[:2]
+    return jnp.moveaxis(x_BL.reshape(batch, num_chunks, length // num_chunks, *x_BL.shape[2:]), 1, 0)
+
+
+def num_chunks(batch: int, length: int, chunk_tokens: int) -> int:
+    """Choose the fewest equal chunks of positions that hold at most `chunk_tokens` tokens (or one position) each."""
+    fewest = -(-batch * length // chunk_tokens)
+    return next(n for n in range(min(fewest, length), length + 1) if length % n == 0)
+
+
+def token_logprobs(
+    h_BLD: Float32[Array, "B L D"], head_VD: Float32[Array, "V D"], targets_BL: Int32[Array, "B L"], compute: Compute
+) -> Float32[Array, "B L"]:
+    """Give log p(target) at each position."""
+    einsum = PRODUCTS[compute.precision]
+    chunks = num_chunks(*targets_BL.shape, compute.loss_chunk)
+
+    def one(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+        h_BCD, targets_BC = pair
+        logits_BCV = einsum("BLD,VD->BLV", h_BCD, head_VD)
+        at_target_BC = jnp.take_along_axis(logits_BCV, targets_BC[:, :, None], axis=-1)[:, :, 0]
+        return at_target_BC - jax.nn.logsumexp(logits_BCV, axis=-1)
+
+    logprobs = jax.lax.map(one, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks)))
+    return jnp.moveaxis(logprobs, 0, 1).reshape(targets_BL.shape)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def cross_entropy(
+    h_BLD: Float32[Array, "B L D"], head_VD: Float32[Array, "V D"], targets_BL: Int32[Array, "B L"],
+    weights_BL: Float32[Array, "B L"], compute: Compute,
+) -> Float32[Array, ""]:
+    """Sum over positions of -weight * log p(target); no gradient flows to the weights."""
+    return -jnp.sum(weights_BL * token_logprobs(h_BLD, head_VD, targets_BL, compute))
+
+
+def _forward(
+    h_BLD: jax.Array, head_VD: jax.Array, targets_BL: jax.Array, weights_BL: jax.Array, compute: Compute
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    einsum = PRODUCTS[compute.precision]
+    chunks = num_chunks(*targets_BL.shape, compute.loss_chunk)
+
+    def one(carry: tuple[jax.Array, jax.Array], chunk: tuple[jax.Array, ...]
+            ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        loss, head_gradient_VD = carry
+        h_BCD, targets_BC, weights_BC = chunk
+        logits_BCV = einsum("BLD,VD->BLV", h_BCD, head_VD)
+        top_BC1 = jnp.max(logits_BCV, axis=-1, keepdims=True)
+        exp_BCV = jnp.exp(logits_BCV - top_BC1)
+        sum_BC1 = jnp.sum(exp_BCV, axis=-1, keepdims=True)
+        at_target_BC1 = jnp.take_along_axis(logits_BCV, targets_BC[:, :, None], axis=-1)
+        logprob_BC = (at_target_BC1 - top_BC1 - jnp.log(sum_BC1))[:, :, 0]
+        hit_BCV = jnp.arange(logits_BCV.shape[-1])[None, None, :] == targets_BC[:, :, None]
+        gradient_BCV = exp_BCV * (weights_BC[:, :, None] / sum_BC1) - jnp.where(hit_BCV, weights_BC[:, :, None], 0.0)
+        h_gradient_BCD = einsum("BLV,VD->BLD", gradient_BCV, head_VD)
+        head_gradient_VD = head_gradient_VD + einsum("BLV,BLD->VD", gradient_BCV, h_BCD)
+        return (loss - jnp.sum(weights_BC * logprob_BC), head_gradient_VD), h_gradient_BCD
+
+    start = (jnp.zeros((), jnp.float32), jnp.zeros_like(head_VD))
+    (loss, head_gradient_VD), h_gradient = jax.lax.scan(
+        one, start, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks), _chunks(weights_BL, chunks)))
+    return loss, (jnp.moveaxis(h_gradient, 0, 1).reshape(h_BLD.shape), head_gradient_VD)
+
+
+def _backward(compute: Compute, gradients: tuple[jax.Array, jax.Array], g: jax.Array
+              ) -> tuple[jax.Array, jax.Array, None, None]:
+    h_gradient_BLD, head_gradient_VD = gradients
+    return g * h_gradient_BLD, g * head_gradient_VD, None, None
+
+
+cross_entropy.defvjp(_forward, _backward)

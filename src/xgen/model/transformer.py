@@ -1,0 +1,111 @@
+"""The network: token ids in, hidden states out; a scan over stacked layers (section 3 of the report).
+
+Shape letters: B rows, L positions, D dim, H heads, K size of a head, V vocabulary, T places of a cache.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float32, Int32
+
+from xgen.model.attention import ATTENTIONS, attend
+from xgen.model.cache import Cache, write
+from xgen.model.config import Compute, ModelConfig
+from xgen.model.layers import rotary_table, rotate
+from xgen.model.params import Params, table
+from xgen.model.products import PRODUCTS, Einsum
+from xgen.model.variants import CIRCUITS, FFNS, NORMS
+
+Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def _block(
+    x_BLD: jax.Array, layer: Params, rotary: jax.Array, attend_over: Attend, config: ModelConfig, einsum: Einsum
+) -> jax.Array:
+    """One layer; `attend_over` maps rotated queries, rotated keys and values to what the heads read."""
+    norm = NORMS[config.norm]
+
+    def attention(x_BLD: jax.Array) -> jax.Array:
+        x_BLD = norm(x_BLD, layer["attention_norm"], config.norm_eps)
+        heads = (*x_BLD.shape[:2], config.num_heads, config.head_dim)
+        q_BLHK, k_BLHK, v_BLHK = (einsum("BLD,ED->BLE", x_BLD, layer[name]).reshape(heads) for name in "qkv")
+        read_BLHK = attend_over(rotate(q_BLHK, rotary), rotate(k_BLHK, rotary), v_BLHK)
+        return einsum("BLE,DE->BLD", read_BLHK.reshape(*x_BLD.shape[:2], -1), layer["o"])
+
+    def ffn(x_BLD: jax.Array) -> jax.Array:
+        x_BLD = norm(x_BLD, layer["ffn_norm"], config.norm_eps)
+        return FFNS[config.ffn](x_BLD, layer["gate"], layer["up"], layer["down"], einsum)
+
+    return CIRCUITS[config.circuit](x_BLD, attention, ffn)
+
+
+def _layers(params: Params, config: ModelConfig) -> Params:
+    return {row.name: params[row.name] for row in table(config) if row.stacked}
+
+
+def hidden(
+    params: Params, tokens_BL: Int32[Array, "B L"], positions_BL: Int32[Array, "B L"],
+    segments_BL: Int32[Array, "B L"], config: ModelConfig, compute: Compute,
+) -> Float32[Array, "B L D"]:
+    """Read whole rows: the state after the last norm, from which `head` predicts the next token.
+
+    Attention joins positions of equal segment only. The context is whatever L is: no state depends on it.
+    """
+    einsum = PRODUCTS[compute.precision]
+    rotary = rotary_table(positions_BL, config.head_dim, config.rope_base)
+
+    def attend_over(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        return ATTENTIONS[compute.attention](q, k, v, segments_BL, compute.attention_block, einsum)
+
+    def body(x_BLD: jax.Array, layer: Params) -> tuple[jax.Array, None]:
+        return _block(x_BLD, layer, rotary, attend_over, config, einsum), None
+
+    if compute.remat:
+        body = jax.checkpoint(body)
+    x_BLD, _ = jax.lax.scan(body, params["embed"][tokens_BL], _layers(params, config))
+    return NORMS[config.norm](x_BLD, params["final_norm"], config.norm_eps)
+
+
+def hidden_with_cache(
+    params: Params, tokens_BL: Int32[Array, "B L"], positions_BL: Int32[Array, "B L"], cache: Cache,
+    config: ModelConfig, compute: Compute,
+) -> tuple[Float32[Array, "B L D"], Cache]:
+    """Read new tokens of each row after what its cache holds: prefill (many tokens) and decode (one).
+
+    A query at position p sees the places 0 to p, so what padding wrote at later places is never read before it is
+    overwritten. Positions at or beyond the cache's length are dropped.
+    """
+    einsum = PRODUCTS[compute.precision]
+    rotary = rotary_table(positions_BL, config.head_dim, config.rope_base)
+    places_T = jnp.arange(cache.k_NBTHK.shape[2])
+    mask_BLT = positions_BL[:, :, None] >= places_T[None, None, :]
+
+    def body(x_BLD: jax.Array, layer_and_cache: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
+        layer, old = layer_and_cache
+        new = old
+
+        def attend_over(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+            nonlocal new
+            new = Cache(write(old.k_NBTHK, k, positions_BL), write(old.v_NBTHK, v, positions_BL))
+            return attend(q, new.k_NBTHK, new.v_NBTHK, mask_BLT, einsum)
+
+        x_BLD = _block(x_BLD, layer, rotary, attend_over, config, einsum)
+        return x_BLD, new
+
+    x_BLD, cache = jax.lax.scan(body, params["embed"][tokens_BL], (_layers(params, config), cache))
+    return NORMS[config.norm](x_BLD, params["final_norm"], config.norm_eps), cache
+
+
+def logits(params: Params, h_BLD: Float32[Array, "B L D"], compute: Compute) -> Float32[Array, "B L V"]:
+    """Predict the next token at each position; for few positions only (model/loss.py never makes a row's)."""
+    return PRODUCTS[compute.precision]("BLD,VD->BLV", h_BLD, params["head"])
+
+
+def forward(
+    params: Params, tokens_BL: Int32[Array, "B L"], config: ModelConfig, compute: Compute
+) -> Float32[Array, "B L V"]:
+    """Logits of whole rows that start at position 0 and are one segment each: the definition that tests compare."""
+    positions_BL = jnp.broadcast_to(jnp.arange(tokens_BL.shape[1], dtype=jnp.int32), tokens_BL.shape)
+    h_BLD = hidden(params, tokens_BL, positions_BL, jnp.zeros_like(positions_BL), config, compute)
+    return logits(params, h_BLD, compute)
