@@ -1,6 +1,7 @@
 """The one error that a user is meant to read: what was found, what was expected, what to do.
 
     UserError                a person can fix it; the command line prints one sentence and exits with code 2
+    Stopped                  a signal asked for an end; everything is saved
     anything else            a defect of ours; it keeps its traceback
 """
 
@@ -25,3 +26,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}."
+
+
+class Stopped(Exception):
+    """A program ended at the request of a signal, with everything saved; the exit code is 128 + its number."""
+
+    def __init__(self, signal_number: int, line: str) -> None:
+        self.signal_number = signal_number
+        super().__init__(line)

@@ -39,12 +39,6 @@ class Recipe:
         lengths = [stage.context_length for stage in self.stages]
         if lengths != sorted(lengths):
             raise UserError(f"context lengths {lengths}", "stages of growing context", "Order the stages by length.")
-        for stage in self.stages:
-            if stage.batch_tokens % min(self.execution.micro_batch_tokens, stage.batch_tokens):
-                raise UserError(
-                    f"stage '{stage.name}' has batches of {stage.batch_tokens:,} tokens, done in passes of "
-                    f"{self.execution.micro_batch_tokens:,}", "whole passes",
-                    "Set execution.micro-batch-tokens to a divisor of every batch-tokens.")
 
     @property
     def context_length(self) -> int:

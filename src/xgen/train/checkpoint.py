@@ -1,0 +1,68 @@
+"""Checkpoints of a run: written by Orbax beside and renamed, restored onto any mesh, pruned to what is worth keeping."""
+
+from pathlib import Path
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from xgen.core.errors import UserError
+from xgen.core.ledger import require_space
+from xgen.model.params import Params
+from xgen.train.step import State
+
+
+class Checkpoints:
+    """A folder of checkpoints, named by the steps done: the last two, and the named ends of stages."""
+
+    def __init__(self, folder: Path, named_steps: tuple[int, ...] = ()) -> None:
+        self.folder = folder.absolute()
+        policies = ocp.training.preservation_policies
+        keep = policies.AnyPreservationPolicy([policies.LatestN(2), policies.CustomSteps(list(named_steps))])
+        self._checkpointer = ocp.training.Checkpointer(
+            self.folder, preservation_policy=keep, cleanup_tmp_directories=True,
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1))
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._checkpointer.close()
+
+    def steps(self) -> list[int]:
+        """List the steps that have a complete checkpoint."""
+        return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+
+    def save(self, step: int, state: State) -> None:
+        """Write the state and wait until it is complete on disk; refuse where the disk cannot hold it."""
+        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        require_space(self.folder, int(1.05 * num_bytes))
+        self._checkpointer.save(step, state._asdict())
+
+    def load(self, step: int, abstract: State) -> State:
+        """Read a whole state into the shapes and places of `abstract`."""
+        return State(**self._load(step, abstract._asdict(), partial=False))
+
+    def load_params(self, step: int, abstract: Params) -> Params:
+        """Read the weights alone, without the optimizer's moments."""
+        return self._load(step, {"params": abstract}, partial=True)["params"]
+
+    def _load(self, step: int, abstract: dict, partial: bool) -> dict:
+        context = ocp.Context()
+        context.pytree.loading.partial_load = partial
+        try:
+            with context:
+                return ocp.load(self.folder / str(step) / "state", abstract)
+        except (ValueError, OSError, KeyError) as error:
+            earlier = [other for other in self.steps() if other < step]
+            then = f"training continues from step {earlier[-1]}" if earlier else "training starts anew"
+            raise UserError(
+                f"the checkpoint {self.folder / str(step)} cannot be read ({str(error).splitlines()[0][:200]})",
+                "a complete checkpoint of this recipe",
+                f"It may have been cut short by a copy or a disk: restore it, or delete it and {then}.") from error
+
+
+def open_checkpoints(folder: Path) -> Checkpoints:
+    """Open a folder of checkpoints that must exist, to read from it."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist", "the checkpoints of a run", "Train first: xgen pretrain.")
+    return Checkpoints(folder, named_steps=())
