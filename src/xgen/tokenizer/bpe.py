@@ -1,6 +1,7 @@
 """Byte-pair encoding as it is defined, to be read; slow, and the judge of the fast path in `encoding.py`.
 
-1. The text is split at the special tokens, if they are allowed, and what lies between them into pieces: GPT-2's pattern.
+1. The text is split at the special tokens, where they are allowed, and what lies between them into the pieces of
+   GPT-2's pattern.
 2. Each piece starts as its UTF-8 bytes. Of all neighbors that together are a token, the pair of the lowest rank is
    merged, the leftmost first among equals, until no two neighbors are a token.
 3. The id of a token is its rank.
@@ -50,30 +51,27 @@ def merge(piece: bytes, ranks: Mapping[bytes, int]) -> list[int]:
     end = list(range(1, len(piece) + 1))
     before = list(range(-1, len(piece) - 1))
     alive = [True] * len(piece)
-
-    def rank_at(left: int) -> int | None:
-        right = end[left]
-        return ranks.get(piece[left:end[right]]) if right < len(piece) else None
-
-    pairs = [(rank, left) for left in range(len(piece)) if (rank := rank_at(left)) is not None]
+    pairs = [(ranks[piece[left:left + 2]], left) for left in range(len(piece) - 1) if piece[left:left + 2] in ranks]
     heapq.heapify(pairs)
     while pairs:
         rank, left = heapq.heappop(pairs)
-        if not alive[left] or rank_at(left) != rank:
-            continue
         right = end[left]
+        if not alive[left] or right == len(piece) or ranks.get(piece[left:end[right]]) != rank:
+            continue
         alive[right] = False
         end[left] = end[right]
         if end[left] < len(piece):
             before[end[left]] = left
         for start in (before[left], left):
-            if start >= 0 and (new := rank_at(start)) is not None:
-                heapq.heappush(pairs, (new, start))
+            if start >= 0 and end[start] < len(piece):
+                pair = piece[start:end[end[start]]]
+                if pair in ranks:
+                    heapq.heappush(pairs, (ranks[pair], start))
     return [ranks[piece[place:end[place]]] for place in range(len(piece)) if alive[place]]
 
 
 def decode(ids: Iterable[int]) -> str:
-    """Join the bytes of the ids; a row without a token reads "<|unused_50313|>", bytes that are not UTF-8 read U+FFFD."""
+    """Join the bytes of the ids; a row without a token reads "<|unused_50313|>", broken UTF-8 reads U+FFFD."""
     tokens = {rank: token for token, rank in mergeable_ranks().items()}
     tokens |= {rank: name.encode() for name, rank in SPECIALS.items()}
     return b"".join(tokens[i] if i < NUM_TOKENS else unused_name(i).encode() for i in ids).decode("utf-8", "replace")

@@ -26,7 +26,6 @@ PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$
 
 # Rust's \s, which leaves out 1c to 1f; Python's takes them.
 WHITESPACE = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-LONG_RUN = re.compile(f"[{WHITESPACE}]{{10000,}}(?=[^{WHITESPACE}])")
 SPECIAL_PATTERN = re.compile("(" + "|".join(map(re.escape, SPECIALS)) + ")")
 
 Ids = Sequence[int] | Integer[np.ndarray, "T"]
@@ -64,9 +63,10 @@ def encode(text: str) -> UInt16[np.ndarray, "T"]:
         return np.concatenate([encode(part) for part in parts])
 
 
-def _cut_at_long_runs(text: str) -> list[str]:
+def _cut_at_long_runs(text: str, at_least: int = 10_000) -> list[str]:
     """Cut where pieces end anyway: before a run of whitespace, and before its last character, which starts the next."""
-    cuts = [0, *(cut for run in LONG_RUN.finditer(text) for cut in (run.start(), run.end() - 1)), len(text)]
+    runs = re.finditer(f"[{WHITESPACE}]{{{at_least},}}(?=[^{WHITESPACE}])", text)
+    cuts = [0, *(cut for run in runs for cut in (run.start(), run.end() - 1)), len(text)]
     return [text[start:end] for start, end in itertools.pairwise(cuts) if start < end]
 
 

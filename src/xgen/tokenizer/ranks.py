@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).with_name("gpt2.tiktoken.gz")
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:
-    """Read a compressed table of GPT-2's ranks; a table with any other content would give other ids, so it is refused."""
+    """Read a compressed table of GPT-2's ranks; one with any other content would give other ids, so it is refused."""
     try:
         table = gzip.decompress(path.read_bytes())
     except FileNotFoundError:

@@ -1,11 +1,11 @@
 """What the report's tokenizer adds to GPT-2's: 38 runs of whitespace, 18 special tokens, and the size of the table.
 
-    0 .. 50,255          GPT-2's byte pairs
-    50,256               <|endoftext|>, GPT-2's only special token
-    50,257 .. 50,286     runs of 31, 30, .. 2 spaces   } ordinary byte pairs: they apply inside the pieces
-    50,287 .. 50,294     runs of 9, 8, .. 2 tabs       } of the pre-tokenizer, and a longer run has a lower rank
-    50,295 .. 50,312     18 special tokens for code
-    50,313 .. 51,199     rows of the embedding without a token, there for a round size
+Ids      0 .. 50,255  GPT-2's byte pairs
+              50,256  <|endoftext|>, GPT-2's only special token
+    50,257 .. 50,286  runs of 31, 30, .. 2 spaces   } ordinary byte pairs: they apply inside the pieces
+    50,287 .. 50,294  runs of 9, 8, .. 2 tabs       } of the pre-tokenizer, and a longer run has a lower rank
+    50,295 .. 50,312  18 special tokens for code
+    50,313 .. 51,199  rows of the embedding without a token, there for a round size
 """
 
 from xgen.core.ledger import fingerprint
@@ -33,7 +33,8 @@ RUN_RANKS: dict[bytes, int] = {run: END_OF_TEXT + 1 + i for i, run in enumerate(
 SPECIALS: dict[str, int] = {"<|endoftext|>": END_OF_TEXT} | {
     name: END_OF_TEXT + 1 + len(RUNS) + i for i, name in enumerate(CODE_SPECIALS)}
 
-IDENTITY = f"gpt2+{len(RUNS)}+{len(CODE_SPECIALS)}-{fingerprint([RANKS_SHA256, list(map(bytes.decode, RUNS)), SPECIALS])}"
+_TABLE = [RANKS_SHA256, [run.decode() for run in RUNS], SPECIALS]
+IDENTITY = f"gpt2+{len(RUNS)}+{len(CODE_SPECIALS)}-{fingerprint(_TABLE)}"
 """Names the whole table: part of the fingerprint of everything that holds token ids."""
 
 
