@@ -1,0 +1,165 @@
+"""The report's two figures and the tuning curve as SVG text: numbers in, the same bytes out, colors left to the page.
+
+Every color is written as `var(--name, #hex)`, so that a page restyles a figure for the dark and a lone SVG still works.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from xgen.report import numbers
+from xgen.train.stages import Stage
+
+INK, MUTED, GRID, SHADE = "#1c2128", "#667080", "#d9dde3", "#f1f3f6"
+# Okabe and Ito's colors, told apart by every common color vision; darkened where white paper needs it.
+SERIES = ("#0072b2", "#d55e00", "#00845f", "#b0468c", "#8a6a00", "#4b5a6b")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", SHADE: "--shade",
+             **{color: f"--series-{index}" for index, color in enumerate(SERIES)}}
+STYLE = {
+    "svg.hashsalt": "xgen", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9.5,
+    "axes.edgecolor": GRID, "axes.labelcolor": MUTED, "axes.linewidth": 0.8, "axes.axisbelow": True,
+    "axes.spines.top": False, "axes.spines.right": False, "grid.color": GRID, "grid.linewidth": 0.7,
+    "xtick.color": GRID, "ytick.color": GRID, "xtick.labelcolor": MUTED, "ytick.labelcolor": MUTED,
+    "text.color": INK, "legend.frameon": False, "lines.solid_capstyle": "round",
+}
+MOST_POINTS = 1_500
+
+Line = Mapping[str, Any]
+
+
+def loss_over_tokens(lines: Sequence[Line], stages: Sequence[Stage]) -> str:
+    """Figure 1: cross-entropy over the whole plan, a boundary at each change of stage, the learning rate below."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 5.0), layout="constrained")
+        loss_axes, rate_axes = figure.subplots(2, 1, sharex=True, height_ratios=[4.4, 1])
+        _bands(loss_axes, stages, labelled=True)
+        _bands(rate_axes, stages, labelled=False)
+        window = max(3, len(lines) // 30)
+        for index, stage in enumerate(stages):
+            tokens, loss = _over_tokens([line for line in lines if line["stage"] == stage.name], "loss")
+            loss_axes.plot(*_thinned(tokens, loss), color=_color(index), alpha=0.32, linewidth=0.8)
+            loss_axes.plot(*_thinned(tokens, _smooth(loss, window)), color=_color(index), linewidth=2.1,
+                           gid=f"curve-{index}")
+        rate_axes.plot(*_thinned(*_over_tokens(lines, "learning_rate")), color=MUTED, linewidth=1.4)
+        loss_axes.set_ylabel("cross-entropy (nats per token)")
+        rate_axes.set(ylabel="learning rate", xlabel="tokens trained", ylim=(0, None),
+                      xlim=(0, sum(stage.trained_tokens for stage in stages)))
+        rate_axes.locator_params(axis="y", nbins=2)
+        rate_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        rate_axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.short(value)))
+        figure.align_ylabels()
+        return _svg(figure, "figure-1", "Cross-entropy over tokens trained, with the boundaries of the stages")
+
+
+def perplexity_over_position(measured: Sequence[Line], plan: Sequence[Stage]) -> str:
+    """Figure 2: one curve for each stage's model with its 95 % band, dashed where it reads further than it was trained."""
+    contexts = {stage.name: stage.context_length for stage in plan}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(axis="y")
+        for index, stage in enumerate(measured):
+            middle, low, high, value = (np.array(each, float) for each in zip(*(
+                ((each["first"] + each["last"]) / 2, each["low"], each["high"], each["perplexity"])
+                for each in stage["bins"]), strict=True))
+            known = contexts.get(stage["name"], stage["context_length"])
+            axes.fill_between(middle, low, high, color=_color(index), alpha=0.16, linewidth=0)
+            axes.plot(middle, value, color=_color(index), linewidth=1.3, linestyle=(0, (4, 2)), gid=f"beyond-{index}")
+            axes.plot(middle[middle < known], value[middle < known], color=_color(index), linewidth=2,
+                      marker=MARKERS[index % len(MARKERS)], markersize=4, gid=f"curve-{index}",
+                      label=f"after {stage['name']}, trained at {numbers.context(known)}")
+        axes.set(xlabel="position in the document (tokens)", ylabel="perplexity", xlim=(0, None))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(value)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.legend(loc="upper right", labelcolor=INK, handlelength=2.4)
+        return _svg(figure, "figure-2", "Perplexity over position, one curve for each stage")
+
+
+def tuning_loss(lines: Sequence[Line]) -> str:
+    """Cross-entropy of the response tokens over a tuning run."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 3.0), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(axis="y")
+        tokens, loss = _over_tokens(lines, "loss")
+        axes.plot(*_thinned(tokens, loss), color=_color(3), alpha=0.32, linewidth=0.8)
+        axes.plot(*_thinned(tokens, _smooth(loss, max(3, len(lines) // 15))), color=_color(3), linewidth=2.1,
+                  gid="curve-0")
+        axes.set(xlabel="tokens read", ylabel="cross-entropy of responses", xlim=(0, None))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.short(value)))
+        return _svg(figure, "figure-tuning", "Cross-entropy of the response tokens over a tuning run")
+
+
+def _color(index: int) -> str:
+    return SERIES[index % len(SERIES)]
+
+
+def _bands(axes: Axes, stages: Sequence[Stage], labelled: bool) -> None:
+    """Shade every other stage; above the axes write its name, its context and the mixture it shares with neighbors."""
+    axes.grid(axis="y")
+    ends = np.cumsum([0, *(stage.trained_tokens for stage in stages)])
+    above = axes.get_xaxis_transform()
+    for index, stage in enumerate(stages):
+        if index % 2:
+            axes.axvspan(ends[index], ends[index + 1], color=SHADE, linewidth=0, zorder=0)
+        if index:
+            axes.axvline(ends[index], color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)),
+                         gid=f"boundary-{index}" if labelled else None)
+        if labelled:
+            middle = (ends[index] + ends[index + 1]) / 2
+            axes.text(middle, 1.15, stage.name, transform=above, ha="center", color=_color(index), weight="bold")
+            axes.text(middle, 1.09, numbers.context(stage.context_length), transform=above, ha="center", color=INK)
+    if not labelled:
+        return
+    for mixture, group in groupby(range(len(stages)), key=lambda index: stages[index].mixture):
+        indices = list(group)
+        start, end = ends[indices[0]], ends[indices[-1] + 1]
+        gap = 0.004 * ends[-1]
+        axes.text((start + end) / 2, 1.03, mixture, transform=above, ha="center", color=MUTED)
+        axes.plot((start + gap, end - gap), (1.012, 1.012), transform=above, color=GRID, linewidth=1.4, clip_on=False)
+    for height, title in ((1.15, "stage"), (1.09, "context"), (1.03, "mixture")):
+        axes.text(-0.012, height, title, transform=axes.transAxes, ha="right", color=MUTED, size=8.5)
+
+
+def _over_tokens(lines: Sequence[Line], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Take the tokens and one value of each line."""
+    return np.array([line["tokens"] for line in lines], float), np.array([line[key] for line in lines], float)
+
+
+def _smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """Average over `window` steps around each one; at the ends over what there is of them."""
+    reach = np.ones(min(window, len(values)))
+    if not len(values):
+        return values
+    return np.convolve(values, reach, "same") / np.convolve(np.ones(len(values)), reach, "same")
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the lowest and the highest point of each stretch, so that a spike stays visible however long the run."""
+    if len(x) <= MOST_POINTS:
+        return x, y
+    stretches = np.array_split(np.arange(len(x)), MOST_POINTS // 2)
+    kept = np.unique([each[pick(y[each])] for each in stretches for pick in (np.argmin, np.argmax)])
+    return x[kept], y[kept]
+
+
+def _svg(figure: Figure, name: str, title: str) -> str:
+    """Write a figure as an <svg> element whose ids start with `name`, with no date and nothing to fetch."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True,
+                   metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = file.getvalue()
+    text = text[text.index("<svg"):]
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = text.replace("*{stroke", f"#{name}-figure_1 *{{stroke", 1)  # a style element reaches the whole page
+    text = re.sub("|".join(VARIABLES), lambda found: f"var({VARIABLES[found[0]]}, {found[0]})", text)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1).strip()
