@@ -1,0 +1,162 @@
+"""From sources to the rows of every stage: snapshot, tokenize, choose, pack; a step that is complete is not repeated."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table as RichTable
+
+from xgen.core.errors import UserError
+from xgen.core.ledger import locked, require_space
+from xgen.core.progress import bar, console, say, track
+from xgen.data.audit import Table, source_table, stage_table
+from xgen.data.choice import FATES, Choice, Quota, choose
+from xgen.data.config import DataConfig
+from xgen.data.mixture import apportion
+from xgen.data.packing import merge, pack, row_order
+from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
+from xgen.data.sources import read_snapshot, write_snapshot
+from xgen.data.tokens import TokenStore, open_tokens, read_token_counts, write_tokens
+from xgen.recipes.schema import Recipe, data_fingerprint
+from xgen.tokenizer.specials import IDENTITY
+from xgen.train.stages import Stage, trained_tokens
+
+Counts = dict[str, dict[str, Any]]
+
+
+def data_folder(recipe: Recipe, root: Path) -> Path:
+    """Name the folder of a recipe's prepared data; all runs with the same data, stages and seed share it."""
+    return root / "data" / data_fingerprint(recipe, IDENTITY)
+
+
+def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
+    """Prepare the data of a recipe, or continue, or find it complete.
+
+    Broken input is counted and skipped, or with `strict` a UserError.
+    """
+    folder = data_folder(recipe, root)
+    if is_complete(folder):
+        prepared = open_prepared(folder)
+        say(f"data    complete in {folder}")
+        return prepared
+    with locked(folder):
+        require_space(folder, 2 * trained_tokens(recipe.stages))
+        started = time.monotonic()
+        snapshots = _snapshot(recipe.data, folder, strict)
+        encoded = _tokenize(recipe.data, folder, snapshots)
+        stores = {source.name: open_tokens(folder, source.name) for source in recipe.data.sources}
+        choice = _choose(recipe, folder, stores)
+        _pack(recipe, folder, stores, choice)
+        write_manifest(folder, {
+            "recipe": recipe.name, "tokenizer": IDENTITY, "seed": recipe.seed,
+            "sources": _source_counts(recipe.data, snapshots, encoded, stores, choice),
+            "stages": _stage_counts(recipe, choice),
+            "held_out": {"documents": recipe.data.held_out_documents, "context_length": recipe.context_length}})
+        prepared = open_prepared(folder)
+    for table in (source_table, stage_table):
+        console.print(_as_rich(table(prepared.manifest)))
+    say(f"data    prepared in {time.monotonic() - started:.0f} s: {folder}")
+    return prepared
+
+
+def _snapshot(config: DataConfig, folder: Path, strict: bool) -> Counts:
+    snapshots = {}
+    for source in track(config.sources, "reading sources", len(config.sources)):
+        snapshots[source.name] = counts = write_snapshot(folder, source, strict)
+        say(f"read    {source.name}: {counts['documents']:,} documents, {counts['bytes'] / 1e6:.1f} MB, "
+            f"{sum(counts['skipped'].values()):,} left out")
+    return snapshots
+
+
+def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
+    encoded = {}
+    for source in config.sources:
+        counts = read_token_counts(folder, source.name)
+        if counts is None:
+            documents = track(read_snapshot(folder, source.name), f"tokenizing {source.name}",
+                              snapshots[source.name]["documents"])
+            counts = write_tokens(folder, source.name, documents, config)
+        dropped = sum(reason["documents"] for reason in counts["dropped"].values())
+        say(f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, {dropped:,} dropped")
+        encoded[source.name] = counts
+    return encoded
+
+
+def _choose(recipe: Recipe, folder: Path, stores: dict[str, TokenStore]) -> Choice:
+    for name, store in stores.items():
+        if not store.keys:
+            raise UserError(f"no document of the source '{name}' has {recipe.data.min_document_tokens} tokens or more",
+                            "at least one document", "Add documents, or lower min-document-tokens.")
+    fractions = recipe.data.mixture(recipe.stages[0].mixture).fractions()
+    with bar("choosing documents", None):
+        choice = choose(stores, recipe.data, [_quota(recipe, stage) for stage in recipe.stages], fractions,
+                        recipe.context_length, recipe.seed)
+    first_ids = [stores[source].document(index)[:recipe.context_length]
+                 for source, indices in choice.held_out.items() for index in indices]
+    held_out = np.array(first_ids, np.uint16).reshape(-1, recipe.context_length)
+    for source, fates in choice.fates.items():
+        write_array(folder / "fates" / f"{source}.npy", fates)
+    write_array(folder / "held_out.npy", held_out)
+    given = ", ".join(f"{len(indices)} of {source}" for source, indices in choice.held_out.items())
+    say(f"choose  {len(held_out):,} documents held out ({given})")
+    return choice
+
+
+def _quota(recipe: Recipe, stage: Stage) -> Quota:
+    return Quota(stage.name, apportion(stage.trained_tokens, recipe.data.mixture(stage.mixture).fractions()))
+
+
+def _pack(recipe: Recipe, folder: Path, stores: dict[str, TokenStore], choice: Choice) -> None:
+    for number, (stage, slices) in enumerate(zip(recipe.stages, choice.slices, strict=True)):
+        path = rows_path(folder, number)
+        if not path.exists():
+            stream = merge(slices, [stores[one.source] for one in slices], recipe.seed, stage.name)
+            assert len(stream) == stage.trained_tokens
+            rows = pack(stream, row_order(recipe.seed, stage.name, stage.num_rows), stage.context_length)
+            with bar(f"packing stage {stage.name}", stage.num_rows) as shown:
+                write_rows(path, (stage.num_rows, stage.context_length), _shown(rows, shown.advance))
+        say(f"pack    stage {stage.name}: {stage.num_rows:,} rows of {stage.context_length:,}")
+
+
+def _shown(chunks: Iterable[np.ndarray], advance: Any) -> Iterable[np.ndarray]:
+    for chunk in chunks:
+        yield chunk
+        advance(len(chunk))
+
+
+def _source_counts(config: DataConfig, snapshots: Counts, encoded: Counts, stores: dict[str, TokenStore],
+                   choice: Choice) -> Counts:
+    """Account for every document that was read, and check that the sum is right."""
+    counts = {}
+    for source in config.sources:
+        lengths, fates = stores[source.name].lengths, choice.fates[source.name]
+        became = {name: {"documents": int(np.count_nonzero(fates == code)), "tokens": int(lengths[fates == code].sum())}
+                  for code, name in enumerate(FATES)}
+        became = {name: count for name, count in became.items() if count["documents"]} | encoded[source.name]["dropped"]
+        read = {"documents": snapshots[source.name]["documents"],
+                "tokens": sum(count["tokens"] for count in became.values())}
+        assert read["documents"] == sum(count["documents"] for count in became.values()), source.name
+        counts[source.name] = {"reader": source.reader, "licence": source.licence, "read": read, "fates": became,
+                               **{key: snapshots[source.name][key] for key in ("bytes", "licences", "skipped", "examples")}}
+    return counts
+
+
+def _stage_counts(recipe: Recipe, choice: Choice) -> list[dict[str, Any]]:
+    counts = []
+    for stage, slices in zip(recipe.stages, choice.slices, strict=True):
+        fractions = recipe.data.mixture(stage.mixture).fractions()
+        sources = {one.source: {"wanted": fractions[one.source], "tokens": one.tokens, "documents": len(one.documents),
+                                "cut_at_quota": one.cut, "part_documents": one.part_documents,
+                                "part_tokens": one.part_tokens, "repeats": one.repeats} for one in slices}
+        counts.append({"name": stage.name, "mixture": stage.mixture, "context_length": stage.context_length,
+                       "rows": stage.num_rows, "tokens": stage.trained_tokens, "sources": sources})
+    return counts
+
+
+def _as_rich(table: Table) -> RichTable:
+    shown = RichTable(*table.columns, title=table.title, title_justify="left")
+    for row in table.rows:
+        shown.add_row(*row)
+    return shown

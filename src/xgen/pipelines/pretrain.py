@@ -1,0 +1,49 @@
+"""`xgen pretrain`: train the base model through its stages (section 3 of the report)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xgen.core.ledger import RunFolder, locked
+from xgen.core.progress import say
+from xgen.data.loader import batch_of
+from xgen.parallel.launch import launch
+from xgen.pipelines.prepare import prepare
+from xgen.pipelines.target import Target, require_runnable
+from xgen.pipelines.workspace import Workspace, open_run, workspace_of
+from xgen.recipes.schema import Recipe
+from xgen.train.loop import Job, train
+from xgen.train.stages import Place, num_steps, trained_tokens
+
+
+@dataclass(frozen=True)
+class Options:
+    root: Path = Path(".")
+    """Where runs/ and data/ lie."""
+    strict: bool = False
+    """While preparing data: stop at the first record that cannot be read, instead of counting and skipping it."""
+
+
+def run(target: Target, recipe: Recipe, options: Options) -> None:
+    """Prepare the data if that is not done yet, then train; run again, it continues or says that all is done."""
+    require_runnable(target, "pretrain")
+    pretrain(workspace_of(target, recipe, options.root), options.strict)
+
+
+def pretrain(workspace: Workspace, strict: bool) -> RunFolder:
+    """Train the base run of a workspace to the end of its plan."""
+    recipe = workspace.recipe
+    prepared = prepare(recipe, workspace.root, strict)
+    launch(workspace.root / ".cache")
+    with locked(workspace.base):
+        run = open_run(workspace.base, recipe)
+        run.write_result("data", prepared.manifest)
+        say(f"pretrain {run.path.name}: {num_steps(recipe.stages):,} steps, {trained_tokens(recipe.stages):,} tokens")
+
+        def batch_at(where: Place):
+            stage = where.stage
+            return batch_of(prepared.rows(stage.name), where.step_in_stage * stage.rows_per_batch,
+                            stage.rows_per_batch)
+
+        train(run, Job(recipe.model, recipe.stages, recipe.optimizer, recipe.compute, recipe.execution, recipe.seed),
+              batch_at)
+    return run

@@ -1,0 +1,45 @@
+"""What a command is about: a recipe by name, a run folder, or a Hugging Face folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from xgen.core.errors import UserError
+from xgen.core.ledger import RunFolder
+from xgen.recipes.catalog import RECIPES, recipe_named
+from xgen.recipes.schema import Recipe, from_plain
+
+
+@dataclass(frozen=True)
+class Target:
+    """`recipe` gives the defaults of every override; `folder` is where a run or a Hugging Face folder lies."""
+
+    text: str
+    kind: Literal["recipe", "run", "huggingface"]
+    recipe: Recipe
+    folder: Path | None
+
+
+def resolve(text: str) -> Target:
+    """Find out what `text` names; a recipe's name wins over a folder of the same name."""
+    path = Path(text)
+    if text in RECIPES:
+        return Target(text, "recipe", RECIPES[text], None)
+    if (path / "recipe.json").is_file():
+        return Target(text, "run", from_plain(RunFolder.open(path).recipe()), path)
+    if (path / "config.json").is_file():
+        return Target(text, "huggingface", RECIPES["xgen_7b"], path)
+    if path.is_dir():
+        raise UserError(f"{text} is neither a run (no recipe.json) nor a Hugging Face folder (no config.json)",
+                        "a recipe, a run folder or a Hugging Face folder", "Name one of those.")
+    if path.parent != Path("."):
+        raise UserError(f"there is no folder {text}", "a recipe, a run folder or a Hugging Face folder",
+                        "Check the path; runs lie under runs/.")
+    return Target(text, "recipe", recipe_named(text), None)
+
+
+def require_runnable(target: Target, verb: str) -> None:
+    """Refuse a Hugging Face folder where a run is needed."""
+    if target.kind == "huggingface":
+        raise UserError(f"{target.text} is a Hugging Face folder", f"a recipe or a run folder for 'xgen {verb}'",
+                        f"Make a run of it first: xgen import {target.text}")

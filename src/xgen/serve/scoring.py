@@ -1,0 +1,64 @@
+"""Log-probabilities of given tokens, in batches of a bounded number of shapes.
+
+Shape letters: N rows, B rows of a batch, L positions.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from xgen.model.config import Compute, ModelConfig
+from xgen.model.loss import token_logprobs
+from xgen.model.params import Params
+from xgen.model.transformer import hidden
+
+BATCH_TOKENS = 8_192
+"""Tokens of one forward pass; a batch holds at least one row."""
+
+
+@partial(jax.jit, static_argnames=("config", "compute"))
+def _logprobs(params: Params, rows_BL: jax.Array, config: ModelConfig, compute: Compute) -> jax.Array:
+    """Give log p(row[l + 1] | row[:l + 1]); the last column has no target and means nothing."""
+    positions_BL = jnp.broadcast_to(jnp.arange(rows_BL.shape[1], dtype=jnp.int32), rows_BL.shape)
+    h_BLD = hidden(params, rows_BL, positions_BL, jnp.zeros_like(positions_BL), config, compute)
+    return token_logprobs(h_BLD, params["head"], jnp.roll(rows_BL, -1, axis=1), compute)
+
+
+def window(
+    params: Params, rows: Int32[np.ndarray, "N L"], config: ModelConfig, compute: Compute
+) -> Float32[np.ndarray, "N L-1"]:
+    """Score full rows; the last batch is filled up with zeros, so that one program serves them all."""
+    num_rows, length = rows.shape
+    batch = max(1, min(num_rows, BATCH_TOKENS // length))
+    found = np.empty((num_rows, length - 1), np.float32)
+    for start in range(0, num_rows, batch):
+        part = rows[start:start + batch]
+        filled = np.zeros((batch, length), np.int32)
+        filled[: len(part)] = part
+        found[start:start + batch] = np.asarray(_logprobs(params, filled, config, compute))[: len(part), :-1]
+    return found
+
+
+def score(
+    params: Params, requests: Sequence[tuple[Sequence[int], Sequence[int]]], config: ModelConfig, compute: Compute,
+    bucket_of: Callable[[int], int],
+) -> list[float]:
+    """Sum the log-probabilities of each continuation; requests of one bucket of length share batches."""
+    by_bucket: dict[int, list[int]] = {}
+    for index, (context, continuation) in enumerate(requests):
+        by_bucket.setdefault(bucket_of(len(context) + len(continuation)), []).append(index)
+    sums = [0.0] * len(requests)
+    for length, indexes in sorted(by_bucket.items()):
+        rows = np.zeros((len(indexes), length), np.int32)
+        for row, index in enumerate(indexes):
+            whole = [*requests[index][0], *requests[index][1]]
+            rows[row, : len(whole)] = whole
+        logprobs = window(params, rows, config, compute)
+        for row, index in enumerate(indexes):
+            first = len(requests[index][0]) - 1
+            sums[index] = float(logprobs[row, first:first + len(requests[index][1])].sum(dtype=np.float64))
+    return sums
