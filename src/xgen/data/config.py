@@ -1,5 +1,6 @@
 """What a run reads: sources, mixtures and the rules of cutting, as values (section 2 of the report)."""
 
+import re
 from dataclasses import dataclass
 
 from xgen.core.errors import UserError, suggest
@@ -17,6 +18,14 @@ class Source:
     """What the documents may be used under; a reader may state it more precisely for each document."""
     max_tokens: int
     """Whole documents are taken in the order of the shuffle until this many tokens are reached; 0 takes all."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise UserError(f"a source named '{self.name}'", "letters, digits, '.', '_' and '-': it names files",
+                            "Rename the source.")
+        if self.max_tokens < 0:
+            raise UserError(f"source '{self.name}' with max_tokens {self.max_tokens}", "0 for all, or a positive count",
+                            "Check the source's max-tokens.")
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,10 @@ class DataConfig:
         names = [source.name for source in self.sources]
         if len(set(names)) != len(names):
             raise UserError(f"two sources of one name in {names}", "names that differ", "Rename one.")
+        if self.min_document_tokens < 1 or self.held_out_documents < 0 or not 0 < self.near_duplicate_share <= 1:
+            raise UserError(f"min_document_tokens {self.min_document_tokens}, held_out_documents "
+                            f"{self.held_out_documents}, near_duplicate_share {self.near_duplicate_share}",
+                            "at least 1, at least 0, and a share above 0 and up to 1", "Check the data's values.")
         for mixture in self.mixtures:
             for share in mixture.shares:
                 if share.source not in names:

@@ -1,11 +1,13 @@
-"""From sources to the rows of every stage: snapshot, tokenize, choose, pack; a step that is complete is not repeated."""
+"""From sources to the rows of every stage: snapshot, tokenize, choose, pack; what is complete is not done again."""
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE
 from rich.table import Table as RichTable
 
 from xgen.core.errors import UserError
@@ -19,11 +21,26 @@ from xgen.data.packing import merge, pack, row_order
 from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
 from xgen.data.sources import read_snapshot, write_snapshot
 from xgen.data.tokens import TokenStore, open_tokens, read_token_counts, write_tokens
+from xgen.pipelines.target import Target, require_runnable
 from xgen.recipes.schema import Recipe, data_fingerprint
 from xgen.tokenizer.specials import IDENTITY
 from xgen.train.stages import Stage, trained_tokens
 
 Counts = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Options:
+    root: Path = Path(".")
+    """Where runs/ and data/ lie."""
+    strict: bool = False
+    """Stop at the first record that cannot be read, instead of counting and skipping it."""
+
+
+def run(target: Target, recipe: Recipe, options: Options) -> None:
+    """Prepare the data of a recipe; run again, it continues or says that all is done."""
+    require_runnable(target, "prepare")
+    prepare(recipe, options.root, options.strict)
 
 
 def data_folder(recipe: Recipe, root: Path) -> Path:
@@ -42,6 +59,8 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
         say(f"data    complete in {folder}")
         return prepared
     with locked(folder):
+        for leftover in folder.rglob(".*.tmp"):  # of a run that was killed
+            leftover.unlink()
         require_space(folder, 2 * trained_tokens(recipe.stages))
         started = time.monotonic()
         snapshots = _snapshot(recipe.data, folder, strict)
@@ -78,8 +97,8 @@ def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
             documents = track(read_snapshot(folder, source.name), f"tokenizing {source.name}",
                               snapshots[source.name]["documents"])
             counts = write_tokens(folder, source.name, documents, config)
-        dropped = sum(reason["documents"] for reason in counts["dropped"].values())
-        say(f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, {dropped:,} dropped")
+        say(f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, "
+            f"{sum(reason['documents'] for reason in counts['dropped'].values()):,} dropped")
         encoded[source.name] = counts
     return encoded
 
@@ -139,7 +158,9 @@ def _source_counts(config: DataConfig, snapshots: Counts, encoded: Counts, store
                 "tokens": sum(count["tokens"] for count in became.values())}
         assert read["documents"] == sum(count["documents"] for count in became.values()), source.name
         counts[source.name] = {"reader": source.reader, "licence": source.licence, "read": read, "fates": became,
-                               **{key: snapshots[source.name][key] for key in ("bytes", "licences", "skipped", "examples")}}
+                               "bytes": snapshots[source.name]["bytes"], "skipped": snapshots[source.name]["skipped"],
+                               "licences": snapshots[source.name]["licences"],
+                               "examples": snapshots[source.name]["examples"]}
     return counts
 
 
@@ -156,7 +177,9 @@ def _stage_counts(recipe: Recipe, choice: Choice) -> list[dict[str, Any]]:
 
 
 def _as_rich(table: Table) -> RichTable:
-    shown = RichTable(*table.columns, title=table.title, title_justify="left")
+    shown = RichTable(title=table.title, title_justify="left", box=SIMPLE, padding=(0, 0))
+    for column in table.columns:
+        shown.add_column(column, no_wrap=True)
     for row in table.rows:
         shown.add_row(*row)
     return shown

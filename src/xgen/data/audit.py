@@ -1,0 +1,46 @@
+"""Turn a manifest into tables: what came in, what was dropped and why, and the mixture that every stage got."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the names of the columns, and rows of text as it is shown."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def source_table(manifest: dict[str, Any]) -> Table:
+    """What became of every document that was read; read = kept + held out + dropped, for documents and tokens."""
+    rows = []
+    for name, source in manifest["sources"].items():
+        fates = {"read": source["read"], **source["fates"]}
+        rows += [(name if number == 0 else "", fate, f"{count['documents']:,}", f"{count['tokens']:,}")
+                 for number, (fate, count) in enumerate(fates.items())]
+        rows += [("", f"not read: {reason}", f"{count:,}", "") for reason, count in source["skipped"].items()]
+    return Table("Sources", ("source", "fate", "documents", "tokens"), tuple(rows))
+
+
+def licence_table(manifest: dict[str, Any]) -> Table:
+    """How many documents were read under each licence."""
+    rows = [(name, licence, f"{count:,}") for name, source in manifest["sources"].items()
+            for licence, count in source["licences"].items()]
+    return Table("Licences", ("source", "licence", "documents"), tuple(rows))
+
+
+def stage_table(manifest: dict[str, Any]) -> Table:
+    """The mixture that each stage asked for and got, and how often its part of each source was read."""
+    rows = []
+    for stage in manifest["stages"]:
+        for number, (name, share) in enumerate(stage["sources"].items()):
+            head = (stage["name"], f"{stage['rows']:,} x {stage['context_length']:,}") if number == 0 else ("", "")
+            rows.append((*head, name, f"{100 * share['wanted']:.2f}", f"{100 * share['tokens'] / stage['tokens']:.2f}",
+                         f"{share['tokens']:,}", f"{share['documents']:,}", f"{share['repeats']:.2f}"))
+    columns = ("stage", "rows", "source", "wanted %", "got %", "tokens", "documents", "repeats")
+    return Table("Stages", columns, tuple(rows))
+
+
+TABLES = (source_table, licence_table, stage_table)

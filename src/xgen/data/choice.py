@@ -1,0 +1,98 @@
+"""Decide the fate of every document of every source: trained on, held out, or dropped and why; a pure function."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from xgen.core.errors import UserError
+from xgen.data.config import DataConfig
+from xgen.data.filters import CORPUS_FILTERS, TRAINING_FILTERS, HeldOut, Marks
+from xgen.data.mixture import Slice, choose_held_out, shuffled, split, take
+from xgen.data.tokens import TokenStore
+
+KEPT, HELD_OUT, OVER_MAX = "kept", "held out", "over max_tokens of the source"
+FATES = (KEPT, HELD_OUT, OVER_MAX, *CORPUS_FILTERS, *TRAINING_FILTERS)
+"""What can become of a document in a token store; stored as its place here."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many tokens, separators counted, a stage reads of each source."""
+
+    stage: str
+    tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Choice:
+    fates: dict[str, UInt8[np.ndarray, "_"]]
+    held_out: dict[str, Int64[np.ndarray, "_"]]
+    """Indices into the token store of each source."""
+    slices: tuple[tuple[Slice, ...], ...]
+    """What each stage takes of each source that it reads."""
+
+
+def choose(stores: Mapping[str, TokenStore], config: DataConfig, quotas: Sequence[Quota],
+           held_out_fractions: Mapping[str, float], context_length: int, seed: int) -> Choice:
+    """Filter, hold out, and split the rest over the stages; `context_length` is the longest of all stages."""
+    fates = {source: np.zeros(len(store.keys), np.uint8) for source, store in stores.items()}
+
+    def alive() -> Marks:
+        return {source: marks == 0 for source, marks in fates.items()}
+
+    def mark(fate: str, drops: Marks) -> None:
+        for source, marks in drops.items():
+            fates[source][marks] = FATES.index(fate)
+
+    for name, corpus_filter in CORPUS_FILTERS.items():
+        mark(name, corpus_filter(stores, alive(), config))
+    mark(OVER_MAX, _over_max_tokens(stores, alive(), config, seed))
+    long = {source: marks & (stores[source].lengths >= context_length) for source, marks in alive().items()}
+    held_out = choose_held_out(seed, {source: store.keys for source, store in stores.items()}, long,
+                               config.held_out_documents, held_out_fractions)
+    for source, indices in held_out.items():
+        fates[source][indices] = FATES.index(HELD_OUT)
+    apart = HeldOut([stores[source].document(index) for source, indices in held_out.items() for index in indices],
+                    context_length)
+    for name, training_filter in TRAINING_FILTERS.items():
+        mark(name, training_filter(stores, alive(), apart, config))
+    wanted = {source: [quota.tokens.get(source, 0) for quota in quotas] for source in stores}
+    by_source = {source: _slices(stores[source], np.flatnonzero(marks), wanted[source], seed)
+                 for source, marks in alive().items()}
+    slices = tuple(tuple(of_stages[number] for of_stages in by_source.values() if number in of_stages)
+                   for number in range(len(quotas)))
+    return Choice(fates, held_out, slices)
+
+
+def _over_max_tokens(stores: Mapping[str, TokenStore], alive: Marks, config: DataConfig, seed: int) -> Marks:
+    drops: Marks = {}
+    for source in config.sources:
+        store = stores[source.name]
+        drops[source.name] = np.zeros(len(store.keys), bool)
+        if source.max_tokens:
+            order = _order_of(store, np.flatnonzero(alive[source.name]), seed)
+            before = np.cumsum(store.lengths[order]) - store.lengths[order]
+            drops[source.name][order[before >= source.max_tokens]] = True
+    return drops
+
+
+def _order_of(store: TokenStore, documents: Int64[np.ndarray, "n"], seed: int) -> Int64[np.ndarray, "n"]:
+    """Put documents of a source into the order of the shuffle."""
+    return documents[shuffled(seed, f"shuffle {store.source}", [store.keys[index] for index in documents])]
+
+
+def _slices(store: TokenStore, documents: Int64[np.ndarray, "n"], wanted: Sequence[int], seed: int) -> dict[int, Slice]:
+    """Split the documents of a source over the stages that want any, and take from each part what its stage wants."""
+    order = _order_of(store, documents, seed)
+    costs = store.lengths[order] + 1
+    try:
+        parts = split(costs, wanted)
+    except IndexError as error:
+        raise UserError(f"the source '{store.source}' has {error} after filters and held-out documents "
+                        f"({costs.sum():,} tokens where {sum(wanted):,} are wanted)", "a document for each stage",
+                        "Add documents, lower min-document-tokens or held-out-documents, or use fewer stages."
+                        ) from None
+    return {number: take(store.source, order[part], costs[part], [store.keys[index] for index in order[part]],
+                         wanted[number], seed) for number, part in enumerate(parts) if wanted[number]}
