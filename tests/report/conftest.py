@@ -12,6 +12,24 @@ from xgen.train.stages import num_steps, place_of
 
 HOSTILE = "</pre><script>alert('x')</script><img src=\"https://evil.example/a.png\"> \x1b[31mred\u202e"
 
+MANIFEST = {  # the parts of the prepared data's manifest that data/audit.py reads
+    "sources": {
+        "prose": {"read": {"documents": 900, "tokens": 1_200_000}, "skipped": {"not UTF-8": 3},
+                  "fates": {"kept": {"documents": 700, "tokens": 800_000},
+                            "held out": {"documents": 150, "tokens": 390_000},
+                            "under 100 tokens": {"documents": 50, "tokens": 10_000}},
+                  "licences": {"MIT": 600, "Apache-2.0": 300}},
+        "code": {"read": {"documents": 1_700, "tokens": 4_100_000}, "skipped": {},
+                 "fates": {"kept": {"documents": 1_700, "tokens": 4_100_000}}, "licences": {"PSF-2.0": 1_700}},
+    },
+    "stages": [
+        {"name": stage.name, "context_length": stage.context_length, "rows": stage.num_rows,
+         "tokens": stage.trained_tokens, "sources": {
+             name: {"wanted": fraction, "tokens": round(fraction * stage.trained_tokens), "documents": 321,
+                    "repeats": 1.25} for name, fraction in TINY.data.mixture(stage.mixture).fractions().items()}}
+        for stage in TINY.stages],
+}
+
 
 def metrics(count: int) -> list[dict]:
     """Lines of a training run whose loss falls from 10.9 and jumps where a stage begins."""
@@ -35,8 +53,9 @@ def perplexity_stage(name: str, context_length: int, start: float) -> dict:
     width = context_length // 16
     bins = [{"first": max(1, index * width), "last": (index + 1) * width - 1, "nll": 6.0, "standard_error": 0.02,
              **part(start * (0.45 + 0.55 * math.exp(-index / 4)))} for index in range(16)]
-    return {"name": name, "context_length": context_length, "tokens": 256 * (context_length - 1), "documents": 256, "bins": bins,
-            "overall": part(start * 0.55), "first_eighth": part(start * 0.92), "last_eighth": part(start * 0.46)}
+    return {"name": name, "context_length": context_length, "tokens": 256 * (context_length - 1), "documents": 256,
+            "bins": bins, "overall": part(start * 0.55), "first_eighth": part(start * 0.92),
+            "last_eighth": part(start * 0.46)}
 
 
 def write_metrics(run: RunFolder, lines: list[dict]) -> None:
@@ -70,17 +89,18 @@ def complete(tmp_path: Path) -> RunFolder:
     run = RunFolder.create(tmp_path / "runs" / "tiny-cab216e146", to_plain(TINY))
     write_metrics(run, metrics(num_steps(TINY.stages)))
     run.add_environment({"time": "2026-11-22T13:00:00+00:00", "xgen": "0.1.0", "python": "3.11.2", "jax": "0.10.2",
-                         "platform": "cpu", "devices": ["cpu:0"], "cpu": "AMD EPYC 7B13, 2 cores",
+                         "platform": "cpu", "devices": ["cpu 0"], "cpu": "AMD EPYC 7B13", "cores": 2,
                          "memory_gb": 15.6, "commit": "1f96e3c0aa55", "command": "xgen quickstart"})
     run.add_environment({"time": "2026-11-22T13:05:00+00:00", "command": "xgen evaluate tiny"})
+    run.write_result("data", MANIFEST)
     run.write_result("perplexity", {"stages": [
-        perplexity_stage("1a", 512, 1100.0), perplexity_stage("1b", 512, 980.0),
+        perplexity_stage("1a", 128, 1100.0), perplexity_stage("1b", 256, 980.0),
         perplexity_stage("1c", 512, 930.0), perplexity_stage("2", 512, 890.0)]})
     run.write_result("samples", {
         "base": [{"prompt": "def main():\n", "text": "    return " + HOSTILE, "finish": "length"},
                  {"prompt": "The license", "text": " of this software is granted to the the Python.",
                   "finish": "stop"}],
-        "tuned": [{"prompt": "### Human: Continue this file.\n### Assistant:", "text": " import os", "finish": "stop"}]})
+        "tuned": [{"prompt": "### Human: Continue.\n### Assistant:", "text": " import os", "finish": "stop"}]})
     run.write_result("export", {"folder": "export", "max_difference": 3.1e-6, "tolerance": 1e-4, "dtype": "float32",
                                 "parameters": 13_911_168})
     run.write_result("timings", {"prepare": 41.0, "pretrain": 151.0, "evaluate": 22.0, "peak_memory_gb": 2.4})

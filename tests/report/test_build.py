@@ -56,7 +56,8 @@ def test_a_complete_run_shows_its_numbers(complete: RunFolder, tuned: RunFolder)
     for shown in ("411,648", "412k", "819 → 409", "It falls, and the intervals lie apart", "107 of 107", "13,911,168",
                   "AMD EPYC 7B13", "2 min 31 s", "3 min 34 s for all parts, 2.4 GB at most", "3.1e-06",
                   "Return the sum of a and b.", "prose 75.0 % · code 25.0 %", "natural language 95.3 % · code 4.7 %",
-                  "docstring", "granted to the the Python", "Figure 1.", "Figure 2.", "Figure 3."):
+                  "164,352", "1,200,000", "held out", "docstring", "granted to the the Python",
+                  "Figure 1.", "Figure 2.", "Figure 3."):
         assert shown in text, shown
     assert "Not run yet: xgen evaluate" not in text
 

@@ -45,22 +45,23 @@ def test_a_run_that_has_begun_is_drawn_against_the_whole_plan(bare: RunFolder, c
     assert points(begun, "curve-0")[-1, 0] < 0.2 * points(begun, "boundary-3")[0, 0]
 
 
-def test_figure_2_has_a_curve_for_each_stage_solid_up_to_its_own_context(complete: RunFolder) -> None:
-    svg = figures.perplexity_over_position(complete.read_result("perplexity")["stages"], TINY.stages)
-    assert [len(points(svg, f"curve-{index}")) for index in range(4)] == [4, 8, 16, 16]
-    assert all(len(points(svg, f"beyond-{index}")) == 16 for index in range(4))
-    assert "after 1b, trained at 256" in svg
+def test_figure_2_has_a_curve_for_each_stage_up_to_its_own_context(complete: RunFolder) -> None:
+    svg = figures.perplexity_over_position(complete.read_result("perplexity")["stages"])
+    assert [len(points(svg, f"curve-{index}")) for index in range(4)] == [16] * 4
+    ends = [points(svg, f"curve-{index}")[-1, 0] - points(svg, f"curve-{index}")[0, 0] for index in range(4)]
+    np.testing.assert_allclose(np.array(ends) / ends[-1], [1 / 4, 1 / 2, 1, 1], rtol=0.02)
+    assert "after 1b: context 256" in svg
 
 
 def test_a_name_with_markup_or_math_is_drawn_as_it_is(complete: RunFolder) -> None:
     measured = complete.read_result("perplexity")["stages"][:1]
     measured[0]["name"] = "<b>$x_1$&"
-    assert "after &lt;b&gt;$x_1$&amp;, trained" in figures.perplexity_over_position(measured, TINY.stages)
+    assert "after &lt;b&gt;$x_1$&amp;: context" in figures.perplexity_over_position(measured)
 
 
 def test_colors_are_left_to_the_page(complete: RunFolder, tuned: RunFolder) -> None:
     for svg in (figures.loss_over_tokens(complete.metrics.read(), TINY.stages),
-                figures.perplexity_over_position(complete.read_result("perplexity")["stages"], TINY.stages),
+                figures.perplexity_over_position(complete.read_result("perplexity")["stages"]),
                 figures.tuning_loss(tuned.metrics.read())):
         assert not re.findall(r"(?<!, )#[0-9a-f]{6}\b", svg), "a color that the dark page cannot change"
         assert "var(--series-" in svg

@@ -49,8 +49,8 @@ def test_no_row_of_the_report_is_missing(copy: str) -> None:
 def test_the_plan_stands_in_the_report() -> None:
     text = " ".join(copy_of_report("technical-report-plain.txt").split())
     first, second, third = published.STAGES
-    assert (f"First, {first.tokens // 10**9}B tokens with sequence length of {first.context_length // 1024}K tokens are "
-            f"observed, then {second.tokens // 10**9}B tokens with {second.context_length // 1024}K, finally, "
+    assert (f"First, {first.tokens // 10**9}B tokens with sequence length of {first.context_length // 1024}K tokens "
+            f"are observed, then {second.tokens // 10**9}B tokens with {second.context_length // 1024}K, finally, "
             f"{third.tokens // 10**9}B tokens with {third.context_length // 1024}K length") in text
     language, code = published.STAGE_1.values()
     assert f"Natural language data {language} 95.31 Code data {code} 4.69 Total {language + code:.2f} 100" in text
@@ -58,8 +58,8 @@ def test_the_plan_stands_in_the_report() -> None:
     assert [*published.STAGE_2.values()] == [55, 55]
     assert f"from 32,000 to {published.VOCABULARY:,} tokens" in text
     assert f"less than {published.MIN_DOCUMENT_TOKENS} tokens after tokenization" in text
-    assert (f"β1 = {published.TUNING_BETA1} and β2 = {published.TUNING_BETA2}, cosine decay for learning rate down to 10% "
-            f"of an initial value 2× 10−5, a batch size of {published.TUNING_BATCH}, and a sequence length of "
+    assert (f"β1 = {published.TUNING_BETA1} and β2 = {published.TUNING_BETA2}, cosine decay for learning rate down to "
+            f"10% of an initial value 2× 10−5, a batch size of {published.TUNING_BATCH}, and a sequence length of "
             f"{published.TUNING_CONTEXT_LENGTH:,} tokens") in text
     assert published.TUNING_LEARNING_RATE == 2e-5
     assert f"train our models for {published.TUNING_EPOCHS} epochs" in text

@@ -35,9 +35,9 @@ def test_the_last_loss_is_a_mean_over_the_last_tenth() -> None:
 
 
 def test_old_folders_with_fewer_notes_still_have_a_table() -> None:
-    table = tables.environment([{"time": "then", "devices": ["cpu:0", "cpu:1"]}, {"time": "now", "memory_gb": 15.64}])
+    table = tables.environment([{"time": "then", "devices": ["cpu 0", "cpu 1"]}, {"time": "now", "memory_gb": 15.64}])
     assert table.columns == ("Time", "Devices", "Memory (GB)")
-    assert table.rows == (("then", "cpu:0, cpu:1", "–"), ("now", "–", "15.6"))
+    assert table.rows == (("then", "cpu 0, cpu 1", "–"), ("now", "–", "15.6"))
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
@@ -48,3 +48,17 @@ def test_numbers_are_written_as_people_write_them() -> None:
     assert [numbers.context(value) for value in (128, 512, 2048, 8192, 1000)] == ["128", "512", "2K", "8K", "1,000"]
     assert [numbers.figures(value) for value in (6.1264, 408.21, 1098.4, float("nan"))] == [
         "6.126", "408.2", "1,098", "nan"]
+
+
+def test_the_machine_is_named_by_what_computed() -> None:
+    laptop = {"platform": "cpu", "devices": ["cpu 0"], "cores": 2, "cpu": "Xeon", "memory_gb": 15.6}
+    assert tables.machine(laptop) == ("2 CPU cores", "Xeon, 16 GB")
+    assert tables.machine({"platform": "tpu", "devices": ["TPU v4 0", "TPU v4 1"]}) == ("2 × TPU v4", "")
+
+
+def test_tokens_are_accounted_for_by_source_and_stage(complete: RunFolder) -> None:
+    tables_by_title = dict(tables.data(complete.read_result("data")))
+    sources, stages = tables_by_title["Sources"], tables_by_title["Stages"]
+    assert ("prose", "read", "900", "1,200,000") in sources.rows and sources.num_left == 2
+    assert ("1a", "1,712 x 128", "prose", "75.00", "75.00", "164,352", "321", "1.25") in stages.rows
+    assert stages.num_left == 3, "words to the left, numbers to the right"

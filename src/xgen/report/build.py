@@ -1,4 +1,4 @@
-"""Assemble the report page: one self-contained HTML file, made from a run folder (and its tuned child) and nothing else."""
+"""Assemble the report page: one self-contained HTML file, made of a run folder and its tuned child, nothing else."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import jinja2
 
 from xgen.core.ledger import RunFolder, write_text
 from xgen.report import figures, numbers, tables
-from xgen.report.tables import Plain, Table
+from xgen.report.tables import Plain
 from xgen.train.stages import Stage, trained_tokens
 
 HERE = Path(__file__).parent
@@ -46,26 +46,27 @@ def build(run: RunFolder, tuned: RunFolder | None) -> str:
     """Build the page; the same folders give the same bytes. A part that has not run is named with its command."""
     recipe, lines = run.recipe(), run.metrics.read()
     plan = tuple(Stage(**stage) for stage in recipe["stages"])
-    perplexity, export = run.read_result("perplexity"), run.read_result("export")
+    perplexity, manifest = run.read_result("perplexity"), run.read_result("data")
     tuned_lines = tuned.metrics.read() if tuned else []
-    num_parameters = export["parameters"] if export else tables.parameters(recipe["model"])
+    exports = [found for each in (run, tuned) if each and (found := each.read_result("export"))]
+    num_parameters = exports[0]["parameters"] if exports else tables.parameters(recipe["model"])
     measured = perplexity["stages"] if perplexity else []
     page = _template().render(
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         name=run.path.name, recipe=recipe, recipe_text=json.dumps(recipe, indent=2, ensure_ascii=False),
         start=(run.environments() or [{}])[0], parent=run.parent(), tuned_name=tuned.path.name if tuned else None,
-        parts={part.name: part for part in _parts(run, tuned, plan, lines)},
+        parts={part.name: part for part in _parts(run, tuned, plan, lines[-1]["tokens"] if lines else 0)},
         cards=_headline(run, plan, lines, measured),
         plan=plan, measured=measured, apart=bool(measured) and tables.apart(measured[-1]),
         figure_1=figures.loss_over_tokens(lines, plan) if lines else None,
-        figure_2=figures.perplexity_over_position(measured, plan) if measured else None,
+        figure_2=figures.perplexity_over_position(measured) if measured else None,
         figure_tuning=figures.tuning_loss(tuned_lines) if tuned_lines else None,
         stages=tables.stages(plan, lines), plans=tables.plans(recipe, plan, num_parameters),
         model=tables.model(recipe["model"], num_parameters),
         perplexity=tables.perplexity(measured) if measured else None,
-        data=_data(run), environment=tables.environment(run.environments()),
+        data=tables.data(manifest) if manifest else [], environment=tables.environment(run.environments()),
         teaching=(tuned.read_result("teaching") if tuned else None) or [],
-        samples=_samples(run), export=export, tuned_loss=tables.last_loss(tuned_lines) if tuned_lines else None,
+        samples=_samples(run), exports=exports, tuned_loss=tables.last_loss(tuned_lines) if tuned_lines else None,
     )
     return _visible(page)
 
@@ -77,21 +78,22 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
-def _parts(run: RunFolder, tuned: RunFolder | None, plan: Sequence[Stage], lines: Sequence[Plain]) -> list[Part]:
+def _parts(run: RunFolder, tuned: RunFolder | None, plan: tuple[Stage, ...], num_tokens: int) -> list[Part]:
     """List the verbs in the order of the pipeline."""
     folder = f"{run.path.parent.name}/{run.path.name}"
-    results = run.results()
-    trained = bool(lines) and lines[-1]["tokens"] >= trained_tokens(tuple(plan))
-    done = {"prepare": "data" in results, "pretrain": trained, "evaluate": "perplexity" in results,
-            "instruct": tuned is not None, "generate": "samples" in results, "export": "export" in results}
+    results, tuned_results = run.results(), tuned.results() if tuned else []
+    measured = (run.read_result("perplexity") or {"stages": []})["stages"]
+    done = {"prepare": "data" in results, "pretrain": num_tokens >= trained_tokens(plan),
+            "evaluate": len(measured) >= len(plan), "instruct": tuned is not None, "generate": "samples" in results,
+            "export": "export" in (*results, *tuned_results)}
     return [Part(verb, is_done, f"xgen {verb} {folder}") for verb, is_done in done.items()]
 
 
-def _headline(run: RunFolder, plan: Sequence[Stage], lines: Sequence[Plain], measured: Sequence[Plain]) -> list[Card]:
+def _headline(run: RunFolder, plan: tuple[Stage, ...], lines: Sequence[Plain], measured: Sequence[Plain]) -> list[Card]:
     """Choose the numbers that a reader wants first; each is left out rather than made up."""
     cards = []
     if lines:
-        planned = trained_tokens(tuple(plan))
+        planned = trained_tokens(plan)
         cards += [
             Card("tokens trained", numbers.short(lines[-1]["tokens"]), f"of {numbers.count(planned)} planned"),
             Card("final loss", numbers.figures(tables.last_loss([line for line in lines
@@ -105,10 +107,9 @@ def _headline(run: RunFolder, plan: Sequence[Stage], lines: Sequence[Plain], mea
     if lines:
         cards.append(Card("time to pre-train", numbers.duration(sum(line["seconds"] for line in lines)),
                           _whole_time(run.read_result("timings"))))
-    machine = next((entry for entry in reversed(run.environments()) if entry.get("cpu") or entry.get("devices")), None)
+    machine = next((entry for entry in reversed(run.environments()) if entry.get("devices")), None)
     if machine:
-        cards.append(Card("machine", tables.cell(machine.get("devices") or machine.get("platform")),
-                          tables.cell(machine.get("cpu"))))
+        cards.append(Card("machine", *tables.machine(machine)))
     return cards
 
 
@@ -118,12 +119,6 @@ def _whole_time(timings: Plain | None) -> str:
     whole = sum(value for name, value in timings.items() if name != "peak_memory_gb")
     peak = f", {timings['peak_memory_gb']:.1f} GB at most" if "peak_memory_gb" in timings else ""
     return f"{numbers.duration(whole)} for all parts{peak}"
-
-
-def _data(run: RunFolder) -> list[tuple[str, Table]]:
-    """Account for the tokens of each source, from the manifest of the prepared data."""
-    manifest = run.read_result("data")
-    return [] if manifest is None else []
 
 
 def _samples(run: RunFolder) -> list[tuple[str, str, list[dict[str, Any]]]]:

@@ -24,7 +24,7 @@ SERIES = ("#0072b2", "#d55e00", "#00845f", "#b0468c", "#8a6a00", "#4b5a6b")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", SHADE: "--shade",
              **{color: f"--series-{index}" for index, color in enumerate(SERIES)}}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "xgen", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9.5,
     "axes.edgecolor": GRID, "axes.labelcolor": MUTED, "axes.linewidth": 0.8, "axes.axisbelow": True,
     "axes.spines.top": False, "axes.spines.right": False, "grid.color": GRID, "grid.linewidth": 0.7,
@@ -60,23 +60,19 @@ def loss_over_tokens(lines: Sequence[Line], stages: Sequence[Stage]) -> str:
         return _svg(figure, "figure-1", "Cross-entropy over tokens trained, with the boundaries of the stages")
 
 
-def perplexity_over_position(measured: Sequence[Line], plan: Sequence[Stage]) -> str:
-    """Figure 2: one curve for each stage's model with its 95 % band, dashed where it reads further than it was trained."""
-    contexts = {stage.name: stage.context_length for stage in plan}
+def perplexity_over_position(measured: Sequence[Line]) -> str:
+    """Figure 2: one curve for each stage's model, up to its context, with the 95 % band of every bin."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.4), layout="constrained")
         axes = figure.subplots()
         axes.grid(axis="y")
         for index, stage in enumerate(measured):
-            middle, low, high, value = (np.array(each, float) for each in zip(*(
-                ((each["first"] + each["last"]) / 2, each["low"], each["high"], each["perplexity"])
-                for each in stage["bins"]), strict=True))
-            known = contexts.get(stage["name"], stage["context_length"])
+            middle = [(each["first"] + each["last"]) / 2 for each in stage["bins"]]
+            low, high, perplexity = ([each[key] for each in stage["bins"]] for key in ("low", "high", "perplexity"))
             axes.fill_between(middle, low, high, color=_color(index), alpha=0.16, linewidth=0)
-            axes.plot(middle, value, color=_color(index), linewidth=1.3, linestyle=(0, (4, 2)), gid=f"beyond-{index}")
-            axes.plot(middle[middle < known], value[middle < known], color=_color(index), linewidth=2,
-                      marker=MARKERS[index % len(MARKERS)], markersize=4, gid=f"curve-{index}",
-                      label=f"after {stage['name']}, trained at {numbers.context(known)}")
+            axes.plot(middle, perplexity, color=_color(index), linewidth=1.9, marker=MARKERS[index % len(MARKERS)],
+                      markersize=4, gid=f"curve-{index}",
+                      label=f"after {stage['name']}: context {numbers.context(stage['context_length'])}")
         axes.set(xlabel="position in the document (tokens)", ylabel="perplexity", xlim=(0, None))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(value)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))

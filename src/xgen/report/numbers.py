@@ -1,4 +1,4 @@
-"""How numbers are written for people: counts, shortened counts, durations, intervals; the same everywhere on the page."""
+"""How numbers are written for people, the same everywhere on the page."""
 
 import math
 
@@ -30,6 +30,11 @@ def duration(seconds: int | float) -> str:
         if whole >= big_size:
             return f"{whole // big_size} {big} {whole % big_size // small_size} {small}"
     return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+
+
+def moment(iso: str) -> str:
+    """Write a moment as recorded, without the marks that are for machines."""
+    return iso.replace("T", " ").replace("+00:00", " UTC")
 
 
 def figures(value: int | float) -> str:

@@ -1,10 +1,12 @@
 """The page's tables: plain values of a run folder in, rows of finished text out, one function a table."""
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xgen.data import audit
 from xgen.report import numbers, published
 from xgen.train.stages import Stage
 
@@ -49,19 +51,30 @@ def perplexity(measured: Sequence[Plain]) -> Table:
     rows = []
     for stage in measured:
         first, last = stage["first_eighth"], stage["last_eighth"]
-        row = [stage["name"], numbers.count(stage["tokens"])]
+        row = [stage["name"], numbers.context(stage["context_length"])]
         for part in (stage["overall"], first, last):
             row += [numbers.figures(part["perplexity"]), numbers.interval(part["low"], part["high"])]
         row.append(f"{100 * (last['perplexity'] / first['perplexity'] - 1):+.1f} %".replace("-", "−"))
         rows.append(tuple(row))
-    documents, lengths = ({stage[key] for stage in measured} for key in ("documents", "context_length"))
-    return Table(("After", "Tokens scored", "Overall", "95 %", "First eighth", "95 %", "Last eighth", "95 %", "Change"), tuple(rows),
-                 note=f"Held-out documents: {_together(documents)}, each up to token {_together(lengths)}. "
-                      "Intervals: 95 %, over documents.")
+    documents = " or ".join(numbers.count(number) for number in sorted({stage["documents"] for stage in measured}))
+    return Table(("After", "Context", "Overall", "95 %", "First eighth", "95 %", "Last eighth", "95 %", "Change"),
+                 tuple(rows),
+                 note=f"Held-out documents: {documents}, each from its start to the context. Intervals: 95 %, over "
+                      "documents.")
 
 
-def _together(values: set[int]) -> str:
-    return " or ".join(numbers.count(value) for value in sorted(values))
+def data(manifest: dict[str, Any]) -> list[tuple[str, Table]]:
+    """Account for the tokens of every source and stage, each table with its title."""
+    made = [make(manifest) for make in audit.TABLES]
+    return [(each.title, Table(tuple(title.capitalize() for title in each.columns), each.rows, _num_words(each)))
+            for each in made]
+
+
+def _num_words(table: audit.Table) -> int:
+    """Count the columns up to the last one that holds words."""
+    words = [index for index, column in enumerate(zip(*table.rows, strict=True))
+             if any(cell.strip("0123456789.,") for cell in column)]
+    return 1 + max(words, default=0)
 
 
 def apart(stage: Plain) -> bool:
@@ -92,24 +105,33 @@ def model(sizes: Plain, num_parameters: int | None) -> Table:
 
 def environment(entries: Sequence[Plain]) -> Table:
     """One row for each start of a program on this folder; what an older folder did not note stays empty."""
-    keys = ("time", "command", "xgen", "python", "jax", "platform", "devices", "cpu", "memory_gb", "commit")
-    used = [key for key in keys if any(entry.get(key) is not None for entry in entries)]
+    keys = ("time", "command", "xgen", "python", "jax", "platform", "devices", "cpu", "cores", "memory_gb",
+            "commit")
+    used = [key for key in keys if any(entry.get(key) for entry in entries)]
     titles = {"memory_gb": "Memory (GB)", "xgen": "xgen", "jax": "JAX", "cpu": "CPU"}
     return Table(tuple(titles.get(key, key.capitalize()) for key in used),
                  tuple(tuple(cell(entry.get(key)) for key in used) for entry in entries), num_left=len(used))
 
 
 def cell(value: Any) -> str:
-    """Write a value of the environment; a list side by side."""
-    if value is None:
-        return numbers.NOTHING
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    return ", ".join(cell(each) for each in value) if isinstance(value, list | tuple) else str(value)
+    """Write a value of the environment; a list side by side, nothing as a dash."""
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:.1f}" if isinstance(value, float) else str(value or numbers.NOTHING)
+
+
+def machine(entry: Plain) -> tuple[str, str]:
+    """Name what computed, and the computer it is in: ("2 CPU cores", "AMD EPYC 7B13, 16 GB")."""
+    kinds = Counter(device.rsplit(" ", 1)[0] for device in entry["devices"])
+    devices = ", ".join(f"{number} × {kind}" for kind, number in kinds.items())
+    memory = entry.get("memory_gb")
+    if entry.get("platform") == "cpu" and entry.get("cores"):
+        devices = f"{entry['cores']} CPU cores"
+    return devices, ", ".join(filter(None, (entry.get("cpu"), f"{memory:.0f} GB" if memory else None)))
 
 
 def plans(recipe: Plain, plan: Sequence[Stage], num_parameters: int | None) -> Table:
-    """This run beside the report's own (sections 2 to 4, tables 1 to 3)."""
+    """Put this run beside the report's own (sections 2 to 4, tables 1 to 3)."""
     total = sum(stage.trained_tokens for stage in plan)
     published_total = sum(stage.tokens for stage in published.STAGES)
     mixtures = {each["name"]: each["shares"] for each in recipe["data"]["mixtures"]}
