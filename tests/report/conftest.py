@@ -75,12 +75,12 @@ def tuned(tmp_path: Path) -> RunFolder:
     run = RunFolder.create(tmp_path / "runs" / "tiny-cab216e146-instruct-0011223344", to_plain(TINY),
                            parent={"run": "tiny-cab216e146", "fingerprint": "cab216e146"})
     write_metrics(run, [line | {"stage": "instruct", "loss": 5.0 - 0.02 * line["step"]} for line in metrics(40)])
+    run.write_result("conversations", {"kept": 320, "dropped": {"longer than the context": 7}})
     run.write_result("teaching", [
-        {"source": "docstring", "pieces": [
-            {"text": "### Human: Write the docstring of this function.\n\ndef add(a, b):\n    return a + b\n",
-             "teaches": False},
-            {"text": "### Assistant:", "teaches": False}, {"text": " Return the sum of a and b.", "teaches": True},
-            {"text": "<|endoftext|>", "teaches": True}]}])
+        [("### Human: Write the docstring of this function.\n\ndef add(a, b):\n    return a + b\n### Assistant:",
+          False),
+         (" Return the sum of a and b.<|endoftext|>", True)]])
+    run.write_result("samples", {"tuned": [{"prompt": "Continue.", "text": "import os", "finish": "stop"}]})
     return run
 
 
@@ -99,8 +99,7 @@ def complete(tmp_path: Path) -> RunFolder:
     run.write_result("samples", {
         "base": [{"prompt": "def main():\n", "text": "    return " + HOSTILE, "finish": "length"},
                  {"prompt": "The license", "text": " of this software is granted to the the Python.",
-                  "finish": "stop"}],
-        "tuned": [{"prompt": "### Human: Continue.\n### Assistant:", "text": " import os", "finish": "stop"}]})
+                  "finish": "stop"}]})
     run.write_result("export", {"folder": "export", "max_difference": 3.1e-6, "tolerance": 1e-4, "dtype": "float32",
                                 "parameters": 13_911_168})
     run.write_result("timings", {"prepare": 41.0, "pretrain": 151.0, "evaluate": 22.0, "peak_memory_gb": 2.4})

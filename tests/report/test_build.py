@@ -54,17 +54,18 @@ def test_a_complete_run_shows_its_numbers(complete: RunFolder, tuned: RunFolder)
     text = Page(html).text
     assert "<title>xgen run tiny-cab216e146</title>" in html
     for shown in ("411,648", "412k", "819 → 409", "It falls, and the intervals lie apart", "107 of 107", "13,911,168",
-                  "AMD EPYC 7B13", "2 min 31 s", "3 min 34 s for all parts, 2.4 GB at most", "3.1e-06",
+                  "AMD EPYC 7B13", "2 min 31 s", "3 min 34 s from data to export, 2.4 GB at most", "3.1e-06",
                   "Return the sum of a and b.", "prose 75.0 % · code 25.0 %", "natural language 95.3 % · code 4.7 %",
-                  "164,352", "1,200,000", "held out", "docstring", "granted to the the Python",
+                  "164,352", "1,200,000", "held out", "granted to the the Python",
                   "Figure 1.", "Figure 2.", "Figure 3."):
         assert shown in text, shown
-    assert "Not run yet: xgen evaluate" not in text
+    assert "7 left out: longer than the context" in text
+    assert "Not run yet" not in text and "is not finished" not in text
 
 
 def test_a_bare_run_names_the_command_of_each_part_that_has_not_run(bare: RunFolder) -> None:
     text = Page(build(bare, None)).text
-    for verb in ("prepare", "evaluate", "instruct", "generate", "export"):
+    for verb in ("prepare", "evaluate", "instruct", "quickstart", "export"):
         assert f"Not run yet: xgen {verb} runs/tiny-cab216e146" in text
     assert "12 of 107" in text and "24.6k" in text
     assert "Pretrain is not finished" in text
@@ -120,6 +121,17 @@ def test_the_same_folder_gives_the_same_bytes_in_another_process(complete: RunFo
     path = write(complete, tuned)
     assert path.name == "report.html"
     assert path.read_bytes() == other.stdout
+
+
+def test_the_tokens_that_teach_are_marked_and_no_others(complete: RunFolder, tuned: RunFolder) -> None:
+    html = build(complete, tuned)
+    assert '<span class="teaches"> Return the sum of a and b.&lt;|endoftext|&gt;</span>' in html
+    assert 'class="masked">### Human: Write the docstring' in html
+
+
+def test_tuning_that_was_stopped_is_not_called_finished(complete: RunFolder, tuned: RunFolder) -> None:
+    tuned.metrics.cut_after(39)
+    assert "Instruct is not finished" in Page(build(complete, tuned)).text
 
 
 def test_overlapping_intervals_are_not_called_a_fall(complete: RunFolder) -> None:

@@ -35,9 +35,10 @@ def test_the_last_loss_is_a_mean_over_the_last_tenth() -> None:
 
 
 def test_old_folders_with_fewer_notes_still_have_a_table() -> None:
-    table = tables.environment([{"time": "then", "devices": ["cpu 0", "cpu 1"]}, {"time": "now", "memory_gb": 15.64}])
+    table = tables.environment([{"time": "then", "devices": ["cpu 0", "cpu 1"]},
+                                {"time": "2026-11-22T13:00:00+00:00", "memory_gb": 15.64}])
     assert table.columns == ("Time", "Devices", "Memory (GB)")
-    assert table.rows == (("then", "cpu 0, cpu 1", "–"), ("now", "–", "15.6"))
+    assert table.rows == (("then", "cpu 0, cpu 1", "–"), ("2026-11-22 13:00:00 UTC", "–", "15.6"))
 
 
 def test_numbers_are_written_as_people_write_them() -> None:

@@ -12,7 +12,7 @@ import jinja2
 from xgen.core.ledger import RunFolder, write_text
 from xgen.report import figures, numbers, tables
 from xgen.report.tables import Plain
-from xgen.train.stages import Stage, trained_tokens
+from xgen.train.stages import Stage, num_steps, trained_tokens
 
 HERE = Path(__file__).parent
 
@@ -44,31 +44,37 @@ def write(run: RunFolder, tuned: RunFolder | None) -> Path:
 
 def build(run: RunFolder, tuned: RunFolder | None) -> str:
     """Build the page; the same folders give the same bytes. A part that has not run is named with its command."""
-    recipe, lines = run.recipe(), run.metrics.read()
+    recipe, lines, starts = run.recipe(), run.metrics.read(), run.environments()
     plan = tuple(Stage(**stage) for stage in recipe["stages"])
-    perplexity, manifest = run.read_result("perplexity"), run.read_result("data")
-    tuned_lines = tuned.metrics.read() if tuned else []
-    exports = [found for each in (run, tuned) if each and (found := each.read_result("export"))]
+    measured = (run.read_result("perplexity") or {"stages": []})["stages"]
+    manifest = run.read_result("data")
+    folders = [run, tuned] if tuned else [run]
+    exports = [found for each in folders if (found := each.read_result("export"))]
     num_parameters = exports[0]["parameters"] if exports else tables.parameters(recipe["model"])
-    measured = perplexity["stages"] if perplexity else []
-    page = _template().render(
+    return _visible(_template().render(
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         name=run.path.name, recipe=recipe, recipe_text=json.dumps(recipe, indent=2, ensure_ascii=False),
-        start=(run.environments() or [{}])[0], parent=run.parent(), tuned_name=tuned.path.name if tuned else None,
-        parts={part.name: part for part in _parts(run, tuned, plan, lines[-1]["tokens"] if lines else 0)},
+        start=starts[0] if starts else {}, parent=run.parent(), plan=plan,
+        parts={part.name: part for part in _parts(run, tuned, plan)},
         cards=_headline(run, plan, lines, measured),
-        plan=plan, measured=measured, apart=bool(measured) and tables.apart(measured[-1]),
         figure_1=figures.loss_over_tokens(lines, plan) if lines else None,
+        stages=tables.stages(plan, lines),
+        measured=measured, apart=bool(measured) and tables.apart(measured[-1]),
         figure_2=figures.perplexity_over_position(measured) if measured else None,
-        figure_tuning=figures.tuning_loss(tuned_lines) if tuned_lines else None,
-        stages=tables.stages(plan, lines), plans=tables.plans(recipe, plan, num_parameters),
-        model=tables.model(recipe["model"], num_parameters),
         perplexity=tables.perplexity(measured) if measured else None,
-        data=tables.data(manifest) if manifest else [], environment=tables.environment(run.environments()),
-        teaching=(tuned.read_result("teaching") if tuned else None) or [],
-        samples=_samples(run), exports=exports, tuned_loss=tables.last_loss(tuned_lines) if tuned_lines else None,
-    )
-    return _visible(page)
+        data=tables.data(manifest) if manifest else [],
+        tuning=_tuning(tuned) if tuned else None, samples=_samples(folders), exports=exports,
+        plans=tables.plans(recipe, plan, num_parameters), model=tables.model(recipe["model"], num_parameters),
+        environment=tables.environment(starts),
+    ))
+
+
+def _tuning(tuned: RunFolder) -> dict[str, Any]:
+    """Gather what the page says of a tuned run."""
+    lines = tuned.metrics.read()
+    return {"name": tuned.path.name, "figure": figures.tuning_loss(lines) if lines else None,
+            "loss": tables.last_loss(lines) if lines else None, "teaching": tuned.read_result("teaching") or [],
+            "conversations": tuned.read_result("conversations")}
 
 
 def _template() -> jinja2.Template:
@@ -78,15 +84,28 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
-def _parts(run: RunFolder, tuned: RunFolder | None, plan: tuple[Stage, ...], num_tokens: int) -> list[Part]:
-    """List the verbs in the order of the pipeline."""
+def _parts(run: RunFolder, tuned: RunFolder | None, plan: tuple[Stage, ...]) -> list[Part]:
+    """List the parts in the order of the pipeline; samples are drawn by the quickstart."""
     folder = f"{run.path.parent.name}/{run.path.name}"
-    results, tuned_results = run.results(), tuned.results() if tuned else []
+    results = {*run.results(), *(tuned.results() if tuned else ())}
     measured = (run.read_result("perplexity") or {"stages": []})["stages"]
-    done = {"prepare": "data" in results, "pretrain": num_tokens >= trained_tokens(plan),
-            "evaluate": len(measured) >= len(plan), "instruct": tuned is not None, "generate": "samples" in results,
-            "export": "export" in (*results, *tuned_results)}
-    return [Part(verb, is_done, f"xgen {verb} {folder}") for verb, is_done in done.items()]
+    done = {"prepare": "data" in results, "pretrain": _last_step(run) >= num_steps(plan),
+            "evaluate": len(measured) >= len(plan), "instruct": tuned is not None and _is_tuned(tuned),
+            "samples": "samples" in results, "export": "export" in results}
+    return [Part(name, is_done, f"xgen {'quickstart' if name == 'samples' else name} {folder}")
+            for name, is_done in done.items()]
+
+
+def _last_step(run: RunFolder) -> int:
+    lines = run.metrics.read()
+    return lines[-1]["step"] if lines else 0
+
+
+def _is_tuned(tuned: RunFolder) -> bool:
+    """Say whether every conversation was seen as often as the recipe asks."""
+    conversations, config = tuned.read_result("conversations"), tuned.recipe()["instruct"]
+    seen = _last_step(tuned) * config["batch_conversations"]
+    return conversations is not None and seen >= conversations["kept"] * config["epochs"]
 
 
 def _headline(run: RunFolder, plan: tuple[Stage, ...], lines: Sequence[Plain], measured: Sequence[Plain]) -> list[Card]:
@@ -118,14 +137,17 @@ def _whole_time(timings: Plain | None) -> str:
         return "sum over the steps"
     whole = sum(value for name, value in timings.items() if name != "peak_memory_gb")
     peak = f", {timings['peak_memory_gb']:.1f} GB at most" if "peak_memory_gb" in timings else ""
-    return f"{numbers.duration(whole)} for all parts{peak}"
+    return f"{numbers.duration(whole)} from data to export{peak}"
 
 
-def _samples(run: RunFolder) -> list[tuple[str, str, list[dict[str, Any]]]]:
+def _samples(folders: Sequence[RunFolder]) -> list[tuple[str, str, list[dict[str, Any]]]]:
     """List the kinds of samples that there are, each with a sentence about it."""
-    samples = run.read_result("samples") or {}
-    kinds = (("base", "The base model continues a text."), ("tuned", "The tuned model answers an instruction."))
-    return [(kind, sentence, samples[kind]) for kind, sentence in kinds if samples.get(kind)]
+    samples: dict[str, list[dict[str, Any]]] = {}
+    for folder in folders:
+        samples |= folder.read_result("samples") or {}
+    kinds = {"base": "The base model continues the start of a held-out document.",
+             "tuned": "The tuned model answers an instruction."}
+    return [(kind, sentence, samples[kind]) for kind, sentence in kinds.items() if kind in samples]
 
 
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

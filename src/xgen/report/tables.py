@@ -107,10 +107,11 @@ def environment(entries: Sequence[Plain]) -> Table:
     """One row for each start of a program on this folder; what an older folder did not note stays empty."""
     keys = ("time", "command", "xgen", "python", "jax", "platform", "devices", "cpu", "cores", "memory_gb",
             "commit")
+    shown = [{**entry, "time": numbers.moment(entry.get("time", ""))} for entry in entries]
     used = [key for key in keys if any(entry.get(key) for entry in entries)]
     titles = {"memory_gb": "Memory (GB)", "xgen": "xgen", "jax": "JAX", "cpu": "CPU"}
     return Table(tuple(titles.get(key, key.capitalize()) for key in used),
-                 tuple(tuple(cell(entry.get(key)) for key in used) for entry in entries), num_left=len(used))
+                 tuple(tuple(cell(entry.get(key)) for key in used) for entry in shown), num_left=len(used))
 
 
 def cell(value: Any) -> str:
