@@ -27,6 +27,8 @@ class Quota:
 
 @dataclass(frozen=True)
 class Choice:
+    """What becomes of every document, and what each stage reads."""
+
     fates: dict[str, UInt8[np.ndarray, "_"]]
     held_out: dict[str, Int64[np.ndarray, "_"]]
     """Indices into the token store of each source."""

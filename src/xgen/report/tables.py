@@ -92,6 +92,7 @@ def parameters(model: Plain) -> int | None:
 
 
 def model(sizes: Plain, num_parameters: int | None) -> Table:
+    """The shape of the network and how many parameters it has."""
     rows = [("Parameters", numbers.count(num_parameters) if num_parameters else numbers.NOTHING),
             ("of which embedding and head", numbers.count(2 * sizes["vocab_size"] * sizes["dim"])),
             ("Layers", str(sizes["num_layers"])), ("Width", numbers.count(sizes["dim"])),
