@@ -1,0 +1,137 @@
+"""The documentation says what is there: files, names, links and numbers of decisions, compared with the tree."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from contracts.tree import ROOT, SOURCE, modules, pages, parsed, shown
+
+PAGES = pages()
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.\w+)`")
+NAME = re.compile(r"`([\w.-]+(?:/[\w.-]+)*\.py):([\w.]+)`")
+TREE_LINE = re.compile(r"^(?P<indent>(?:[|]   |    )*)[|`]-- (?P<name>[\w.-]+/?)(?=\s|$)", re.MULTILINE)
+
+
+def without_fences(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    titles = re.findall(r"^#+ +(.+?) *$", without_fences(text), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def located(path: str) -> Path | None:
+    """Find a file that a page names from the repository's root, from the package or from its own folder of tests."""
+    found = [place / path for place in (ROOT, SOURCE, ROOT / "tests") if (place / path).is_file()]
+    return found[0] if found else None
+
+
+def names_in(body: list[ast.stmt]) -> set[str]:
+    """List what a body of statements defines: functions, classes, constants and fields."""
+    names = set()
+    for node in body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+def defined(path: Path) -> set[str]:
+    """List what a module defines, with the methods and fields of its classes as Class.name."""
+    body = parsed(path).body
+    inner = {f"{node.name}.{name}" for node in body if isinstance(node, ast.ClassDef) for name in names_in(node.body)}
+    return names_in(body) | inner
+
+
+def code_map() -> set[str]:
+    """Read the files of the tree in ARCHITECTURE.md, each as its path below src/xgen."""
+    tree = next(block for block in re.findall(r"^```\n(.*?)^```", (ROOT / "ARCHITECTURE.md").read_text(),
+                                              flags=re.MULTILINE | re.DOTALL) if "|-- core/" in block)
+    files, folders = set(), []
+    for match in TREE_LINE.finditer(tree):
+        depth, name = len(match["indent"]) // 4, match["name"]
+        folders[depth:] = [name.rstrip("/")]
+        if not name.endswith("/"):
+            files.add("/".join(folders))
+    return files
+
+
+def test_the_code_map_lists_exactly_the_modules_that_exist():
+    assert code_map() == {str(path.relative_to(SOURCE)) for path in modules()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_links_lead_somewhere(page):
+    broken = []
+    for target in LINK.findall(without_fences(page.read_text())):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        place = (page.parent / path).resolve() if path else page
+        if not place.exists() or (anchor and anchor not in anchors(place.read_text())):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_files_that_a_page_names_exist(page):
+    assert [name for name in FILE.findall(page.read_text()) if located(name) is None] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_names_that_a_page_quotes_are_defined_where_it_says(page):
+    missing = []
+    for path, name in NAME.findall(page.read_text()):
+        place = located(path)
+        if place is None or name not in defined(place):
+            missing.append(f"{path}:{name}")
+    assert missing == []
+
+
+def test_the_tour_quotes_names():
+    assert len(NAME.findall((ROOT / "docs" / "tour.md").read_text())) > 20
+
+
+def test_decisions_are_numbered_without_gaps():
+    assert [path.name[:5] for path in DECISIONS] == [f"{number:04}-" for number in range(1, len(DECISIONS) + 1)]
+    assert DECISIONS
+
+
+@pytest.mark.parametrize("record", DECISIONS, ids=shown)
+def test_a_decision_says_its_context_itself_and_its_consequences(record):
+    text = record.read_text()
+    assert re.match(rf"# {int(record.name[:4])}\. \S", text)
+    assert re.findall(r"^## (.*)$", text, flags=re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    assert len(text.splitlines()) <= 80, "a decision fits on one page"
+
+
+def test_every_file_says_its_one_idea_first():
+    silent = []
+    for path in (*modules(), *modules(ROOT / "tests"), *modules(ROOT / "bench"), *modules(ROOT / "examples")):
+        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        if not re.match(r'"""\S.{15,}', first):
+            silent.append(f"{shown(path)}: {first}")
+    assert silent == []
+
+
+def speaks_for_itself(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Three lines may let their name and types speak; a verb's Options are described by their file's first line."""
+    return (node.end_lineno or 0) - node.body[0].lineno < 3 or node.name == "Options"
+
+
+def test_public_functions_classes_and_methods_say_what_they_are_for():
+    silent = []
+    for path in modules():
+        public = [node for node in parsed(path).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        methods = [inner for node in public if isinstance(node, ast.ClassDef) for inner in node.body
+                   if isinstance(inner, ast.FunctionDef)]
+        silent += [f"{shown(path)}: {node.name}" for node in (*public, *methods)
+                   if not node.name.startswith("_") and not ast.get_docstring(node) and not speaks_for_itself(node)]
+    assert silent == []
