@@ -83,6 +83,7 @@ class DataConfig:
                                     "a source of this recipe", suggest(share.source, names))
 
     def mixture(self, name: str) -> Mixture:
+        """Return a mixture, or name the nearest one that exists."""
         for mixture in self.mixtures:
             if mixture.name == name:
                 return mixture
