@@ -23,15 +23,15 @@ class Bar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
-    def advance(self, amount: float = 1, note: str = "") -> None:
+    def advance(self, amount: int | float = 1, note: str = "") -> None:
         self._progress.update(self._task, advance=amount, note=note)
 
-    def move_to(self, completed: float, note: str = "") -> None:
+    def move_to(self, completed: int | float, note: str = "") -> None:
         self._progress.update(self._task, completed=completed, note=note)
 
 
 @contextmanager
-def bar(title: str, total: float | None) -> Iterator[Bar]:
+def bar(title: str, total: int | float | None) -> Iterator[Bar]:
     """Show a bar while the block runs; where the output is not a terminal, only the lines of `say` appear."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
                TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
@@ -39,7 +39,7 @@ def bar(title: str, total: float | None) -> Iterator[Bar]:
         yield Bar(progress, progress.add_task(title, total=total, note=""))
 
 
-def track(items: Iterable[T], title: str, total: float | None) -> Iterator[T]:
+def track(items: Iterable[T], title: str, total: int | float | None) -> Iterator[T]:
     """Yield `items`, advancing a bar by one for each."""
     with bar(title, total) as handle:
         for item in items:

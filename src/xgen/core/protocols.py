@@ -1,7 +1,7 @@
 """What an evaluation may ask of a model, whoever computes it: three calls, token ids in, numbers or ids out."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -9,6 +9,7 @@ from jaxtyping import Float32, Int32
 from xgen.core.types import Generation
 
 
+@runtime_checkable
 class LanguageModel(Protocol):
     """A causal language model with a fixed context.
 

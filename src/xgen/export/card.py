@@ -1,0 +1,134 @@
+"""The model card: what a stranger must know before using the weights, as Markdown with the header that hubs read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xgen.tokenizer.chat import template_named
+
+LIMITS = """\
+- It repeats what its training texts say, including their errors and biases, and states falsehoods with ease.
+- It was not made safe: test it for your use, and keep a person between its output and any decision.
+- It reads at most {context_length:,} tokens; what goes beyond is not read.
+- The embedding has 51,200 rows, the tokenizer 50,313 tokens: the rows above them were never trained."""
+
+PROMPT = """\
+## Prompt
+
+Each turn reads as below, and an answer ends with `<|endoftext|>` (id 50256). A prompt ends at `Assistant:`, without a
+space.
+
+```
+{form}
+```
+
+The chat template writes it. It cannot tell control tokens from text: take `<|endoftext|>` out of messages that you do
+not trust.
+
+```python
+messages = [{{"role": "user", "content": "What does this function do?"}}]
+inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=128)[0]))
+```
+
+"""
+
+
+@dataclass(frozen=True)
+class SourceTokens:
+    """How many tokens of a source were trained on, repeats counted."""
+
+    source: str
+    licence: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One stage and its perplexity on held-out documents, with a 95 % interval."""
+
+    name: str
+    context_length: int
+    tokens: int
+    perplexity: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that the card says of one model."""
+
+    name: str
+    licence: str
+    """An SPDX identifier."""
+    num_parameters: int
+    context_length: int
+    tuned_on: str
+    """The instruction data in words; empty for a base model."""
+    template: str
+    """The entry of TEMPLATES in tokenizer/chat.py that it was tuned with; empty for a base model."""
+    sources: Sequence[SourceTokens]
+    stages: Sequence[StageResult]
+
+
+def _prompt(template: str) -> str:
+    if not template:
+        return ""
+    form = template_named(template)
+    opening = form.system + form.after_system if form.system else ""
+    return PROMPT.format(form=f"{opening}{form.human} {{prompt}}{form.assistant} {{response}}")
+
+
+def render(card: Card) -> str:
+    """Write the card."""
+    kind = f"tuned to follow instructions on {card.tuned_on}" if card.tuned_on else "a base model"
+    sources = [f"| {source.source} | {source.licence} | {source.tokens:,} |" for source in card.sources]
+    stages = [f"| {stage.name} | {stage.context_length:,} | {stage.tokens:,} | {stage.perplexity:.2f} "
+              f"({stage.low:.2f} to {stage.high:.2f}) |" for stage in card.stages]
+    return f"""---
+license: {card.licence.lower()}
+library_name: transformers
+pipeline_tag: text-generation
+tags:
+- xgen
+- llama
+- long-context
+---
+
+# {card.name}
+
+A causal language model of {card.num_parameters:,} parameters with a context of {card.context_length:,} tokens; {kind}.
+Architecture: LLaMA. Made with xgen, which follows the XGen-7B technical report.
+
+## Use
+
+No code beyond transformers is needed.
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+inputs = tokenizer("The world is", return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0]))
+```
+
+{_prompt(card.template)}## Training data
+
+| source | licence | tokens trained on |
+|---|---|---:|
+{chr(10).join(sources)}
+
+## Stages
+
+Perplexity on held-out documents, each read from its start to the context of the stage; in brackets 95 % intervals over
+documents.
+
+| stage | context | tokens | perplexity |
+|---|---:|---:|---:|
+{chr(10).join(stages)}
+
+## Limits
+
+{LIMITS.format(context_length=card.context_length)}
+"""
