@@ -20,6 +20,8 @@ class InstructConfig:
     max_conversations: int
     """Conversations kept, by the order of the shuffle; 0 keeps all."""
     optimizer: OptimizerConfig
+    location: str = ""
+    """The file that the dataset reads; empty for one that is made from the run's own sources."""
 
     def __post_init__(self) -> None:
         if min(self.context_length, self.batch_conversations, self.epochs) < 1 or self.max_conversations < 0:
