@@ -29,9 +29,10 @@ def test_the_stages_table_adds_up_to_the_run(complete: RunFolder) -> None:
 
 
 def test_the_last_loss_is_a_mean_over_the_last_tenth() -> None:
-    lines = [{"loss": float(step)} for step in range(40)]
-    assert tables.last_loss(lines) == (36 + 37 + 38 + 39) / 4
-    assert tables.last_loss(lines[:3]) == 2.0
+    lines = [{"loss": float(step)} for step in range(80)]
+    assert tables.last_loss(lines) == (72 + 79) / 2
+    assert tables.last_loss(lines[:20]) == 17.0, "five steps at least"
+    assert tables.last_loss(lines[:3]) == 1.0, "or all there are"
 
 
 def test_old_folders_with_fewer_notes_still_have_a_table() -> None:

@@ -43,7 +43,7 @@ def loss_over_tokens(lines: Sequence[Line], stages: Sequence[Stage]) -> str:
         loss_axes, rate_axes = figure.subplots(2, 1, sharex=True, height_ratios=[4.4, 1])
         _bands(loss_axes, stages, labelled=True)
         _bands(rate_axes, stages, labelled=False)
-        window = max(3, len(lines) // 30)
+        window = max(3, min(200, len(lines) // 30))
         for index, stage in enumerate(stages):
             tokens, loss = _over_tokens([line for line in lines if line["stage"] == stage.name], "loss")
             loss_axes.plot(*_thinned(tokens, loss), color=_color(index), alpha=0.32, linewidth=0.8)
@@ -133,10 +133,11 @@ def _over_tokens(lines: Sequence[Line], key: str) -> tuple[np.ndarray, np.ndarra
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:
     """Average over `window` steps around each one; at the ends over what there is of them."""
-    reach = np.ones(min(window, len(values)))
-    if not len(values):
-        return values
-    return np.convolve(values, reach, "same") / np.convolve(np.ones(len(values)), reach, "same")
+    window = min(window, len(values))
+    first = np.arange(len(values)) - window // 2
+    low, high = np.maximum(first, 0), np.minimum(first + window, len(values))
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    return (sums[high] - sums[low]) / (high - low)
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,12 +38,13 @@ def stages(plan: Sequence[Stage], lines: Sequence[Plain]) -> Table:
         rows.append(row)
     return Table(("Stage", "Mixture", "Context", "Tokens planned", "Tokens trained", "Steps", "First loss", "Last loss",
                   "Tokens/s"), tuple(rows), num_left=2,
-                 note="Last loss: mean over the last tenth of the stage's steps, in nats per token. Tokens/s: median.")
+                 note="Last loss: mean over the last tenth of the stage's steps (at least five), in nats per token. "
+                      "Tokens/s: median.")
 
 
 def last_loss(lines: Sequence[Plain]) -> float:
-    """Average the loss over the last tenth of the steps: one batch alone says little."""
-    return statistics.fmean(line["loss"] for line in lines[-max(1, len(lines) // 10):])
+    """Average the loss over the last tenth of the steps, and over five at least: one batch alone says little."""
+    return statistics.fmean(line["loss"] for line in lines[-max(5, len(lines) // 10):])
 
 
 def perplexity(measured: Sequence[Plain]) -> Table:
