@@ -78,8 +78,8 @@ def described(**views: tuple[int, tuple[int, int], tuple[int, int]]) -> bytes:
     """Pickle, as torch.save does, views (offset, shape, stride) of one storage of 12 numbers."""
     storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x0ctQ"
     pickled = b"\x80\x02}("
-    for name, (offset, (rows, columns), (row, column)) in views.items():
-        numbers = bytes((ord("K"), offset, ord("K"), rows, ord("K"), columns, 0x86, ord("K"), row, ord("K"), column, 0x86))
+    for name, (offset, shape, stride) in views.items():
+        numbers = b"K%cK%cK%c\x86K%cK%c\x86" % (offset, *shape, *stride)
         pickled += (b"X\x01\x00\x00\x00" + name.encode() + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + numbers
                     + b"\x89ccollections\nOrderedDict\n)RtR")
     return pickled + b"u."

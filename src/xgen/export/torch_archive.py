@@ -46,6 +46,8 @@ _DTYPES = {
     "torch HalfStorage": np.dtype(np.float16),
     "torch BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
 }
+BROKEN = (ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError)
+"""What zipfile, pickletools and the stack below raise for bytes that torch.save never wrote (a test looks for more)."""
 _TENSOR = "torch._utils _rebuild_tensor_v2"
 _DICT = "collections OrderedDict"
 _LITERALS = {"BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
@@ -74,7 +76,7 @@ def tensors(path: Path) -> Mapping[str, StoredTensor]:
                         "Do not load it elsewhere if you do not know its author; convert it to safetensors.") from None
     except zipfile.BadZipFile:
         raise _not_an_archive(path) from None
-    except (ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError):
+    except BROKEN:
         raise _damaged(path) from None
     if not isinstance(state, dict):
         raise _damaged(path)
@@ -194,7 +196,7 @@ def _reader(path: Path, root: str, view: _View, sizes: Mapping[str, int]) -> Cal
         try:
             with zipfile.ZipFile(path) as archive:
                 flat = np.frombuffer(archive.read(entry), dtype, view.storage.num_elements)
-        except (zipfile.BadZipFile, EOFError):
+        except (zipfile.BadZipFile, *BROKEN):
             raise _damaged(path) from None
         strides = tuple(step * dtype.itemsize for step in view.stride)
         return np.lib.stride_tricks.as_strided(flat[view.offset:], view.shape, strides, writeable=False)
