@@ -7,12 +7,12 @@ out; training filters run after that, and judge only what would be trained on.
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, UInt16, UInt64
 
 from xgen.data.config import DataConfig
+from xgen.data.tokens import TokenStore
 from xgen.tokenizer.encoding import token_bytes
 from xgen.tokenizer.specials import NUM_ROWS
 
@@ -20,19 +20,7 @@ WINDOW = 13
 SLOT_BITS = 24
 
 
-class Documents(Protocol):
-    """What a filter reads of a token store."""
-
-    @property
-    def keys(self) -> list[str]: ...
-
-    @property
-    def digests(self) -> UInt64[np.ndarray, "D 2"]: ...
-
-    def document(self, index: int) -> UInt16[np.ndarray, "N"]: ...
-
-
-Stores = Mapping[str, Documents]
+Stores = Mapping[str, TokenStore]
 Marks = dict[str, Bool[np.ndarray, "_"]]
 """One truth value for each document of each source."""
 
@@ -53,7 +41,7 @@ def is_too_short(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> bool:
 def exact_duplicates(stores: Stores, alive: Marks, config: DataConfig) -> Marks:
     """Mark all but the first, by source and key, of documents with the same ids: the order of reading has no say."""
     drops = {source: np.zeros(len(marks), bool) for source, marks in alive.items()}
-    living = [(source, index) for source, marks in alive.items() for index in map(int, np.flatnonzero(marks))]
+    living = [(source, index) for source, marks in alive.items() for index in np.flatnonzero(marks)]
     if not living:
         return drops
     digests = np.concatenate([stores[source].digests[marks] for source, marks in alive.items()])
@@ -62,7 +50,7 @@ def exact_duplicates(stores: Stores, alive: Marks, config: DataConfig) -> Marks:
     groups = groups.reshape(-1)
     for position in np.flatnonzero(sizes[groups] > 1):
         source, index = living[position]
-        copies.setdefault(groups[position], []).append((source, stores[source].keys[index], index))
+        copies.setdefault(int(groups[position]), []).append((source, stores[source].keys[index], int(index)))
     for group in copies.values():
         for source, _, index in sorted(group)[1:]:
             drops[source][index] = True
@@ -74,7 +62,7 @@ def near_copies(stores: Stores, alive: Marks, held_out: HeldOut, config: DataCon
     windows = HeldOutWindows(held_out)
     drops = {source: np.zeros(len(marks), bool) for source, marks in alive.items()}
     for source, marks in alive.items():
-        for index in map(int, np.flatnonzero(marks)):
+        for index in np.flatnonzero(marks):
             drops[source][index] = windows.share_with(stores[source].document(index)) >= config.near_duplicate_share
     return drops
 
@@ -83,6 +71,11 @@ DOCUMENT_FILTERS: dict[str, Callable[[np.ndarray, DataConfig], bool]] = {"under 
 CORPUS_FILTERS: dict[str, Callable[[Stores, Marks, DataConfig], Marks]] = {"exact duplicate": exact_duplicates}
 TRAINING_FILTERS: dict[str, Callable[[Stores, Marks, HeldOut, DataConfig], Marks]] = {
     "near copy of a held-out document": near_copies}
+
+
+def why_dropped(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> str:
+    """Name the document filter that drops a document, or nothing."""
+    return next((name for name, drops in DOCUMENT_FILTERS.items() if drops(tokens, config)), "")
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from xgen.data.licences import is_permissive, licence_of
 
 CODE_BYTES = 14_000_000
 """More than 4 million tokens; the standard library comes first, installed packages fill up what is left."""
-DOCSTRING_SOURCE_BYTES = 14_000_000
+DOCSTRING_SOURCE_BYTES = 9_000_000
 """Of source that is parsed for docstrings, which is the slowest part: some 3 MB a second."""
 SYSTEM_DOC_BYTES = 4_000_000
 LARGEST_FILE = 32_000
@@ -40,7 +40,7 @@ FOREIGN = {"_vendor", "vendor", "vendored", "third_party", "extern", "externals"
 """Folders whose files may be under another licence than the distribution that carries them."""
 NOT_LETTERS = bytes(set(range(128)) - set(string.ascii_letters.encode()))
 NOT_ALPHANUMERIC = bytes(set(NOT_LETTERS) - set(string.digits.encode()))
-GENERATED = re.compile(rb"generated (by|from|automatically)|auto-?generated|do not edit", re.IGNORECASE)
+GENERATED = re.compile(rb'^(#|""").*(generated (by|from|automatically)|do not edit)', re.IGNORECASE | re.MULTILINE)
 COPYLEFT = re.compile(rb"GNU (Lesser |Affero |Library )?General Public License|Mozilla Public License")
 
 Files = dict[str, tuple[Path, str]]

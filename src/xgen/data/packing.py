@@ -35,7 +35,7 @@ class Stream:
             start, end = int(self.starts[number]), int(self.starts[number + 1]) - 1  # of the document, bare
             low, high = max(start, first), min(end, stop)
             if low < high:
-                document = self.stores[self.sources[number]].document(int(self.documents[number]))
+                document = self.stores[self.sources[number]].document(self.documents[number])
                 ids[low - first:high - first] = document[low - start:high - start]
             number += 1
         return ids

@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,6 @@ from jaxtyping import Int64, UInt16, UInt64
 
 from xgen.core.ledger import read_json, write_json, write_text, written_beside
 from xgen.core.types import Document
-from xgen.data.config import DataConfig
-from xgen.data.filters import DOCUMENT_FILTERS
 from xgen.tokenizer.encoding import encode
 
 BATCH = 256
@@ -40,10 +38,10 @@ class TokenStore:
     source: str
     keys: list[str]
     tokens: UInt16[np.ndarray, "T"]
-    offsets: Int64[np.ndarray, "D+1"]
     digests: UInt64[np.ndarray, "D 2"]
+    offsets: Int64[np.ndarray, "D+1"]
 
-    def document(self, index: int) -> UInt16[np.ndarray, "N"]:
+    def document(self, index: int | np.integer) -> UInt16[np.ndarray, "N"]:
         return self.tokens[self.offsets[index]:self.offsets[index + 1]]
 
     @property
@@ -51,14 +49,15 @@ class TokenStore:
         return np.diff(self.offsets)
 
 
-def write_tokens(folder: Path, source: str, documents: Iterable[Document], config: DataConfig) -> dict[str, Any]:
-    """Encode the documents, drop what a document filter names, store the rest, and return the counts."""
+def write_tokens(folder: Path, source: str, documents: Iterable[Document],
+                 why_dropped: Callable[[np.ndarray], str]) -> dict[str, Any]:
+    """Encode the documents, drop those for which `why_dropped` has a reason, store the rest, and return the counts."""
     counts: dict[str, Any] = {"documents": 0, "tokens": 0, "dropped": {}}
     keys: list[str] = []
     lengths, digests = [0], []
     with flat_npy(folder / "tokens" / f"{source}.npy") as file:
         for document, tokens in _encoded(documents):
-            if reason := next((name for name, drops in DOCUMENT_FILTERS.items() if drops(tokens, config)), None):
+            if reason := why_dropped(tokens):
                 dropped = counts["dropped"].setdefault(reason, {"documents": 0, "tokens": 0})
                 dropped["documents"] += 1
                 dropped["tokens"] += len(tokens)
@@ -86,7 +85,7 @@ def read_token_counts(folder: Path, source: str) -> dict[str, Any] | None:
 def open_tokens(folder: Path, source: str) -> TokenStore:
     stem = folder / "tokens" / source
     return TokenStore(source, read_json(Path(f"{stem}.keys.json")), np.load(f"{stem}.npy", mmap_mode="r"),
-                      np.load(f"{stem}.offsets.npy"), np.load(f"{stem}.digests.npy"))
+                      np.load(f"{stem}.digests.npy"), np.load(f"{stem}.offsets.npy"))
 
 
 def _encoded(documents: Iterable[Document]) -> Iterator[tuple[Document, UInt16[np.ndarray, "N"]]]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from xgen.core.progress import bar, console, say, track
 from xgen.data.audit import Table, source_table, stage_table
 from xgen.data.choice import FATES, Choice, Quota, choose
 from xgen.data.config import DataConfig
+from xgen.data.filters import why_dropped
 from xgen.data.mixture import apportion
 from xgen.data.packing import merge, pack, row_order
 from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
@@ -31,7 +33,7 @@ Counts = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Options:
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
     strict: bool = False
     """Stop at the first record that cannot be read, instead of counting and skipping it."""
@@ -96,7 +98,7 @@ def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
         if counts is None:
             documents = track(read_snapshot(folder, source.name), f"tokenizing {source.name}",
                               snapshots[source.name]["documents"])
-            counts = write_tokens(folder, source.name, documents, config)
+            counts = write_tokens(folder, source.name, documents, partial(why_dropped, config=config))
         say(f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, "
             f"{sum(reason['documents'] for reason in counts['dropped'].values()):,} dropped")
         encoded[source.name] = counts

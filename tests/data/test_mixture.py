@@ -1,0 +1,139 @@
+"""Orders from keys, exact quotas, and which documents are held out."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from data.stores import store_of
+from xgen.core.errors import UserError
+from xgen.data.choice import FATES, Quota, choose
+from xgen.data.config import DataConfig, Mixture, Share, Source
+from xgen.data.mixture import apportion, choose_held_out, shuffled, split, take
+
+WEIGHTS = st.lists(st.floats(0.001, 100), min_size=1, max_size=20)
+
+
+@settings(deadline=None, max_examples=100)
+@given(WEIGHTS, st.integers(0, 10**7))
+def test_shares_add_up_exactly_and_each_is_within_one_of_its_fraction(weights, total):
+    fractions = {str(number): weight / sum(weights) for number, weight in enumerate(weights)}
+    shares = apportion(total, fractions)
+    assert sum(shares.values()) == total
+    assert all(abs(shares[name] - total * fraction) < 1 for name, fraction in fractions.items())
+
+
+def test_the_mixture_of_table_2_comes_out_to_a_hundredth_of_a_point():
+    shares = apportion(10_000_000, {"natural-language": 1309.99 / 1374.52, "code": 64.53 / 1374.52})
+    assert round(shares["natural-language"] / 100_000, 2) == 95.31 and round(shares["code"] / 100_000, 2) == 4.69
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text(max_size=5), unique=True, max_size=30), st.randoms(use_true_random=False))
+def test_an_order_depends_on_the_names_and_not_on_the_order_of_reading(names, chance):
+    other = names.copy()
+    chance.shuffle(other)
+    assert [names[index] for index in shuffled(0, "p", names)] == [other[index] for index in shuffled(0, "p", other)]
+
+
+def test_orders_are_uniform_and_differ_by_seed_and_by_purpose():
+    names = [str(number) for number in range(6)]
+    orders = [tuple(shuffled(seed, "p", names)) for seed in range(3_600)]
+    counts = np.zeros((6, 6))
+    for order in orders:
+        counts[order, range(6)] += 1
+    assert abs(counts / 600 - 1).max() < 0.2  # 5 standard deviations are 0.19
+    assert len(set(orders)) > 700  # nearly all of 720
+    many = [str(number) for number in range(400)]
+    other = np.argsort(shuffled(0, "q", many))
+    assert abs(np.corrcoef(np.argsort(shuffled(0, "p", many)), other)[0, 1]) < 0.2
+
+
+COSTS = st.lists(st.integers(2, 40), min_size=1, max_size=40).map(lambda costs: np.array(costs, np.int64))
+
+
+@settings(deadline=None, max_examples=300)
+@given(COSTS, st.integers(2, 300), st.integers(0, 5))
+def test_a_quota_is_met_exactly_by_whole_documents_in_order_and_one_that_is_cut(costs, quota, seed):
+    names = [str(number) for number in range(len(costs))]
+    part = np.arange(100, 100 + len(costs))
+    assume(quota <= 2 or costs.max() > 2)
+    got = take("it", part, costs, names, quota, seed)
+    assert got.tokens == quota and got.taken.min() >= 2
+    assert got.part_tokens == costs.sum() and got.repeats == quota / costs.sum()
+    whole = costs[got.documents - 100]
+    shortened = np.flatnonzero(got.taken < whole)
+    assert len(shortened) == got.cut <= 2  # two only where the quota would leave a separator without a document
+    for epoch in range(got.epochs.max() + 1):
+        documents = got.documents[got.epochs == epoch]
+        assert len(set(documents.tolist())) == len(documents)
+        if epoch < got.epochs.max():
+            assert sorted(documents) == sorted(part)
+    first = got.documents[got.epochs == 0]
+    np.testing.assert_array_equal(first, part[:len(first)])
+
+
+def test_a_second_epoch_has_another_order():
+    costs = np.full(20, 5)
+    got = take("it", np.arange(20), costs, [str(number) for number in range(20)], 300, 0)
+    assert got.repeats == 3.0 and set(got.epochs.tolist()) == {0, 1, 2}
+    assert len({tuple(got.documents[got.epochs == epoch]) for epoch in range(3)}) == 3
+
+
+def test_a_quota_of_one_token_is_refused():
+    with pytest.raises(UserError, match="wants 1 tokens of the source 'it'"):
+        take("it", np.arange(2), np.array([5, 5]), ["a", "b"], 1, 0)
+
+
+@settings(deadline=None, max_examples=100)
+@given(COSTS, st.lists(st.integers(0, 1000), min_size=1, max_size=5))
+def test_stages_share_a_sources_documents_without_gap_or_overlap(costs, wanted):
+    takers = sum(tokens > 0 for tokens in wanted)
+    assume(takers > 0)
+    if len(costs) < takers:
+        with pytest.raises(IndexError):
+            split(costs, wanted)
+        return
+    parts = split(costs, wanted)
+    assert np.concatenate([np.arange(len(costs))[part] for part in parts]).tolist() == list(range(len(costs)))
+    assert [part.stop > part.start for part in parts] == [tokens > 0 for tokens in wanted]
+
+
+def test_parts_are_in_proportion_to_what_the_stages_want():
+    costs = np.full(1000, 7)
+    assert [part.stop - part.start for part in split(costs, [400, 200, 0, 100])] == [571, 286, 0, 143]
+
+
+def test_held_out_documents_are_spread_like_the_first_mixture_and_leave_half_of_the_long_ones():
+    keys = {name: [f"{name}{number}" for number in range(100)] for name in ("prose", "code", "unread")}
+    long = {name: np.arange(100) < (20 if name == "prose" else 80) for name in keys}
+    chosen = choose_held_out(0, keys, long, 8, {"prose": 0.75, "code": 0.25})
+    assert {name: len(indices) for name, indices in chosen.items()} == {"prose": 6, "code": 2, "unread": 0}
+    chosen = choose_held_out(0, keys, long, 24, {"prose": 0.75, "code": 0.25})
+    assert {name: len(indices) for name, indices in chosen.items()} == {"prose": 10, "code": 14, "unread": 0}
+    assert all(long[name][indices].all() for name, indices in chosen.items())
+    with pytest.raises(UserError, match=r"50 documents are long enough.*expected 51"):
+        choose_held_out(0, keys, long, 51, {"prose": 0.75, "code": 0.25})
+
+
+def config(**changes):
+    plain = DataConfig((Source("a", "files", "x", "MIT", 0),), (Mixture("m", (Share("a", 1.0),)),),
+                       min_document_tokens=1, held_out_documents=0, near_duplicate_share=0.5)
+    return dataclasses.replace(plain, **changes)
+
+
+def test_max_tokens_takes_whole_documents_in_the_order_of_the_shuffle():
+    store = store_of("a", {str(number): [number] * 10 for number in range(30)})
+    capped = config(sources=(Source("a", "files", "x", "MIT", 95),))
+    choice = choose({"a": store}, capped, [Quota("s", {"a": 50})], {"a": 1.0}, 5, 0)
+    assert np.count_nonzero(choice.fates["a"] == FATES.index("kept")) == 10
+    all_of_it = choose({"a": store}, config(), [Quota("s", {"a": 50})], {"a": 1.0}, 5, 0)
+    np.testing.assert_array_equal(choice.slices[0][0].documents, all_of_it.slices[0][0].documents)
+
+
+def test_a_source_with_nothing_left_for_a_stage_is_one_sentence_with_the_numbers():
+    store = store_of("a", {"x": [1] * 10, "y": [2] * 10})
+    with pytest.raises(UserError, match=r"2 documents for 3 stages .*\(22 tokens where 27 are wanted\)"):
+        choose({"a": store}, config(), [Quota(str(stage), {"a": 9}) for stage in range(3)], {"a": 1.0}, 5, 0)
