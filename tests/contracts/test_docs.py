@@ -13,7 +13,6 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.\w+)`")
 NAME = re.compile(r"`([\w.-]+(?:/[\w.-]+)*\.py):([\w.]+)`")
-TREE_LINE = re.compile(r"^(?P<indent>(?:[|]   |    )*)[|`]-- (?P<name>[\w.-]+/?)(?=\s|$)", re.MULTILINE)
 
 
 def without_fences(text: str) -> str:
@@ -39,7 +38,7 @@ def names_in(body: list[ast.stmt]) -> set[str]:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
                 names.add(name)
             case ast.Assign(targets=targets):
-                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+                names |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
     return names
 
 
@@ -51,15 +50,15 @@ def defined(path: Path) -> set[str]:
 
 
 def code_map() -> set[str]:
-    """Read the files of the tree in ARCHITECTURE.md, each as its path below src/xgen."""
-    tree = next(block for block in re.findall(r"^```\n(.*?)^```", (ROOT / "ARCHITECTURE.md").read_text(),
-                                              flags=re.MULTILINE | re.DOTALL) if "|-- core/" in block)
+    """Read the files of the code map in ARCHITECTURE.md, each as its path below src/xgen."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     files, folders = set(), []
-    for match in TREE_LINE.finditer(tree):
-        depth, name = len(match["indent"]) // 4, match["name"]
-        folders[depth:] = [name.rstrip("/")]
-        if not name.endswith("/"):
-            files.add("/".join(folders))
+    for line in next(block for block in blocks if "|-- core/" in block).splitlines():
+        if entry := re.match(r"((?:[|]   )*)[|]-- (\w+)/ ", line):
+            folders[len(entry[1]) // 4:] = [entry[2]]
+        elif re.match(r"[|]-- \w+\.py", line):
+            folders = []
+        files |= {"/".join((*folders, name)) for name in re.findall(r"\b\w+\.py\b", line)}
     return files
 
 
