@@ -56,7 +56,7 @@ def test_figure_2_has_a_curve_for_each_stage_up_to_its_own_context(complete: Run
 def test_a_name_with_markup_or_math_is_drawn_as_it_is(complete: RunFolder) -> None:
     measured = complete.read_result("perplexity")["stages"][:1]
     measured[0]["name"] = "<b>$x_1$&"
-    assert "after &lt;b&gt;$x_1$&amp;: context" in figures.perplexity_over_position(measured)
+    assert ">after &lt;b&gt;$x_1$&amp;: context" in figures.perplexity_over_position(measured)
 
 
 def test_colors_are_left_to_the_page(complete: RunFolder, tuned: RunFolder) -> None:
