@@ -210,6 +210,8 @@ def test_broken_input_is_counted_and_with_strict_one_sentence(corpora, tmp_path)
     manifest = prepare(broken, tmp_path).manifest
     assert manifest["sources"]["prose"]["skipped"] == {"broken JSON": 1}
     assert "line 4" in manifest["sources"]["prose"]["examples"][0]
+    with pytest.raises(UserError, match=r"broken JSON in .* line 4 .*, skipped by the run that wrote"):
+        prepare(broken, tmp_path, strict=True)
 
 
 def test_documents_that_are_all_too_short_are_one_sentence(corpora, tmp_path):

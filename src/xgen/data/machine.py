@@ -153,8 +153,11 @@ def _descriptions(intake: Intake) -> Iterator[tuple[str, str, str]]:
 
 
 def _topics(intake: Intake) -> Iterator[tuple[str, str, str]]:
-    from pydoc_data.topics import topics  # 0.7 MB of text that nothing else needs
-
+    try:
+        from pydoc_data.topics import topics  # late: 0.7 MB of text that nothing else needs
+    except ModuleNotFoundError:
+        intake.skip("Python's topics, which this system leaves out")
+        return
     for name in sorted(topics):
         yield f"topic/{name}", PYTHON_LICENCE, topics[name]
 

@@ -18,7 +18,7 @@ from xgen.data.audit import Table, source_table, stage_table
 from xgen.data.choice import FATES, Choice, Quota, choose
 from xgen.data.config import DataConfig
 from xgen.data.filters import why_dropped
-from xgen.data.mixture import apportion
+from xgen.data.mixture import apportion, shuffled
 from xgen.data.packing import merge, pack, row_order
 from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
 from xgen.data.sources import read_snapshot, write_snapshot
@@ -58,6 +58,8 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
     folder = data_folder(recipe, root)
     if is_complete(folder):
         prepared = open_prepared(folder)
+        if strict:
+            _refuse_broken(prepared.manifest["sources"], folder)
         say(f"data    complete in {folder}")
         return prepared
     with locked(folder):
@@ -66,6 +68,8 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
         require_space(folder, 2 * trained_tokens(recipe.stages))
         started = time.monotonic()
         snapshots = _snapshot(recipe.data, folder, strict)
+        if strict:
+            _refuse_broken(snapshots, folder)
         encoded = _tokenize(recipe.data, folder, snapshots)
         stores = {source.name: open_tokens(folder, source.name) for source in recipe.data.sources}
         choice = _choose(recipe, folder, stores)
@@ -91,6 +95,14 @@ def _snapshot(config: DataConfig, folder: Path, strict: bool) -> Counts:
     return snapshots
 
 
+def _refuse_broken(sources: Counts, folder: Path) -> None:
+    """Be strict about what an earlier run, which was not, has read and skipped."""
+    for name, counts in sources.items():
+        if counts["examples"]:
+            raise UserError(f"source '{name}': {counts['examples'][0]}, skipped by the run that wrote {folder}",
+                            "input without a fault", "Repair it and delete the folder, or leave --strict away.")
+
+
 def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
     encoded = {}
     for source in config.sources:
@@ -114,9 +126,11 @@ def _choose(recipe: Recipe, folder: Path, stores: dict[str, TokenStore]) -> Choi
     with bar("choosing documents", None):
         choice = choose(stores, recipe.data, [_quota(recipe, stage) for stage in recipe.stages], fractions,
                         recipe.context_length, recipe.seed)
-    first_ids = [stores[source].document(index)[:recipe.context_length]
-                 for source, indices in choice.held_out.items() for index in indices]
-    held_out = np.array(first_ids, np.uint16).reshape(-1, recipe.context_length)
+    places = [(source, index) for source, indices in choice.held_out.items() for index in indices]
+    order = shuffled(recipe.seed, "held out", [f"{source}\0{stores[source].keys[index]}" for source, index in places])
+    held_out = np.empty((len(places), recipe.context_length), np.uint16)
+    for row, (source, index) in zip(held_out, (places[at] for at in order), strict=True):
+        row[:] = stores[source].document(index)[:recipe.context_length]
     for source, fates in choice.fates.items():
         write_array(folder / "fates" / f"{source}.npy", fates)
     write_array(folder / "held_out.npy", held_out)
