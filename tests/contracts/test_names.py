@@ -41,6 +41,12 @@ def test_no_class_of_ours_is_subclassed():
     assert heirs == []
 
 
+def test_weights_are_named_in_the_table_and_in_the_proof_alone():
+    names = re.compile(r"[qkvo]_proj|(gate|up|down)_proj|input_layernorm|embed_tokens|lm_head")
+    naming = {path.relative_to(SOURCE).as_posix() for path in modules() if names.search(path.read_text())}
+    assert naming == {"model/params.py", "export/verify.py"}
+
+
 @pytest.mark.parametrize("what", LOCAL)
 def test_nothing_committed_names_one_machine(what):
     found = []
