@@ -95,6 +95,8 @@ def test_tasks_do_not_depend_on_the_order_of_documents() -> None:
     found = list(tasks_from_source(documents, "", 0, intake))
     assert found == list(tasks_from_source(reversed(documents), "", 0, intake))
     assert {each.key for each in found} == {f"{i}.py:f{i}:0" for i in range(9)}
+    other = list(tasks_from_source(documents, "", 1, intake))
+    assert [each.key for each in other] != [each.key for each in found]
 
 
 def test_an_unknown_dataset_is_named_with_the_nearest() -> None:
