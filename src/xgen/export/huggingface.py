@@ -189,3 +189,8 @@ def _to_disk(folder: Path) -> None:
 
 def _mismatch(folder: Path, found: str, expected: str) -> UserError:
     return UserError(f"{folder} {found}", expected, "The files do not belong to this config.json: download them again.")
+
+
+def is_tuned(folder: Path) -> bool:
+    """Tell whether a folder's model is asked in a chat template."""
+    return (folder / "chat_template.jinja").exists()

@@ -10,19 +10,22 @@ from jaxtyping import Array, Float32, Int32
 from xgen.model.products import Einsum
 
 
-def rms_norm(x: Float32[Array, "*batch D"], weight: Float32[Array, "D"], eps: float) -> Float32[Array, "*batch D"]:
+def rms_norm(
+    x_BLD: Float32[Array, "B L D"], weight_D: Float32[Array, "D"], eps: float
+) -> Float32[Array, "B L D"]:
     """x / sqrt(mean(x^2) + eps) * weight, all in float32."""
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + eps) * weight
+    mean_BL1 = jnp.mean(jnp.square(x_BLD), axis=-1, keepdims=True)
+    return x_BLD * jax.lax.rsqrt(mean_BL1 + eps) * weight_D[None, None, :]
 
 
-def rotary_table(positions_BL: Int32[Array, "B L"], head_dim: int, base: float) -> Float32[Array, "2 B L 1 K"]:
+def rotary_table(positions_BL: Int32[Array, "B L"], head_dim: int, base: float) -> Float32[Array, "2 B L 1 half"]:
     """Cosines and sines of position * base^(-2i / head_dim) for the pairs i of a head."""
     frequencies = base ** (-jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
     angles = positions_BL[:, :, None, None].astype(jnp.float32) * frequencies[None, None, None, :]
     return jnp.stack((jnp.cos(angles), jnp.sin(angles)))
 
 
-def rotate(x_BLHK: Float32[Array, "B L H K"], table: Float32[Array, "2 B L 1 _"]) -> Float32[Array, "B L H K"]:
+def rotate(x_BLHK: Float32[Array, "B L H K"], table: Float32[Array, "2 B L 1 half"]) -> Float32[Array, "B L H K"]:
     """Turn each pair (i, i + K/2) of a head by its angle: the half-split convention of Hugging Face."""
     cos, sin = table
     first, second = jnp.split(x_BLHK, 2, axis=-1)

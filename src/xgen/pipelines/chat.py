@@ -7,10 +7,10 @@ from xgen.core.progress import say
 from xgen.core.types import Conversation, Message
 from xgen.parallel.launch import launch
 from xgen.pipelines.generate import spoken
-from xgen.pipelines.loading import engine_of, load
+from xgen.pipelines.loading import load
 from xgen.pipelines.target import Target
-from xgen.pipelines.workspace import workspace_of
 from xgen.recipes.schema import Recipe
+from xgen.serve.engine import Engine
 from xgen.tokenizer.chat import render_prompt
 
 COMMANDS = "/reset forgets the conversation, /exit ends (so does Ctrl-D)"
@@ -29,9 +29,8 @@ class Options:
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Read lines, stream answers, and say after each how many of the context's tokens are used."""
     launch(options.root / ".cache")
-    workspace = None if target.kind == "huggingface" else workspace_of(target, recipe, options.root)
-    loaded = load(target, workspace, recipe, options.checkpoint)
-    engine = engine_of(loaded, recipe)
+    loaded = load(target, recipe, options.root, options.checkpoint)
+    engine = loaded.engine(recipe)
     say(f"{loaded.name}, context of {loaded.context_length:,} tokens. {COMMANDS}.")
     if not loaded.tuned:
         say("This model was not tuned on conversations; it continues text and may ramble.")
@@ -53,7 +52,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
             conversation = _answer(engine, recipe, conversation, line)
 
 
-def _answer(engine, recipe: Recipe, conversation: Conversation, line: str) -> Conversation:
+def _answer(engine: Engine, recipe: Recipe, conversation: Conversation, line: str) -> Conversation:
     asked = replace(conversation, messages=(*conversation.messages, Message("human", line)))
     ids = render_prompt(asked, recipe.instruct.template)
     left = engine.context_length - len(ids)

@@ -10,7 +10,7 @@ from xgen.core.progress import say
 from xgen.data.shards import Prepared, open_prepared
 from xgen.evals.long.perplexity_by_position import perplexity_by_position
 from xgen.parallel.launch import launch
-from xgen.pipelines.loading import engine_of, load, load_step
+from xgen.pipelines.loading import load_checkpoint, load_folder
 from xgen.pipelines.prepare import data_folder
 from xgen.pipelines.target import Target
 from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
@@ -28,13 +28,13 @@ class Options:
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Measure every stage of a run, or one Hugging Face folder; what is measured already is not measured again."""
     launch(options.root / ".cache")
-    if target.kind != "huggingface":
+    if target.kind != "huggingface" or target.folder is None:
         evaluate(workspace_of(target, recipe, options.root))
         return
     if not (options.held_out / "manifest.json").exists():
         raise UserError(f"no prepared data at '{options.held_out}'", "held-out documents to measure on",
                         "Name a folder under data/: --held-out data/<fingerprint>")
-    model = engine_of(load(target, None, recipe, "latest"), recipe)
+    model = load_folder(target.folder).engine(recipe)
     rows = open_prepared(options.held_out).held_out()
     _say(model.name, perplexity_by_position(model, rows, min(model.context_length, rows.shape[1])))
 
@@ -50,11 +50,9 @@ def evaluate(workspace: Workspace) -> RunFolder:
         known = {stage["name"]: stage for stage in measured}
         for stage in recipe.stages:
             if stage.name not in known:
-                run, step = named_checkpoint(workspace, stage.name)
-                loaded = load_step(f"{run.path.name} after stage {stage.name}", run.checkpoints, step, recipe,
-                                   tuned=False)
-                found = perplexity_by_position(engine_of(loaded, recipe), prepared.held_out(), stage.context_length)
-                known[stage.name] = {"name": stage.name, "step": step} | found
+                model = load_checkpoint(workspace, stage.name).engine(recipe)
+                found = perplexity_by_position(model, prepared.held_out(), stage.context_length)
+                known[stage.name] = {"name": stage.name} | found
                 run.write_result("perplexity", {"stages": list(known.values())})
             _say(f"stage {stage.name}", known[stage.name])
     return run

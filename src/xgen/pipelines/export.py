@@ -18,7 +18,7 @@ from xgen.model.config import Compute
 from xgen.model.params import count
 from xgen.model.transformer import forward
 from xgen.parallel.launch import launch
-from xgen.pipelines.loading import Loaded, load
+from xgen.pipelines.loading import Loaded, load_checkpoint
 from xgen.pipelines.target import Target, require_runnable
 from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
 from xgen.recipes.schema import Recipe
@@ -57,7 +57,7 @@ def export(workspace: Workspace, checkpoint: str, out: Path, dtype: StorageType)
     """Write the folder and keep what its proof found beside the run's other results."""
     recipe = workspace.recipe
     source, _ = named_checkpoint(workspace, checkpoint)
-    loaded = load(Target("", "run", recipe, source.path), workspace, recipe, checkpoint)
+    loaded = load_checkpoint(workspace, checkpoint)
     folder = source.path / "huggingface" if out == Path("") else out
     release = Release(context_length=loaded.context_length, card=render(_card(workspace, loaded)),
                       template=recipe.instruct.template if loaded.tuned else "", dtype=dtype)
@@ -98,7 +98,7 @@ def _trained_sources(recipe: Recipe, manifest: dict[str, Any] | None) -> list[So
     if manifest is None:
         return []
     totals = {source.name: 0 for source in recipe.data.sources}
-    for stage in manifest["stages"].values():
+    for stage in manifest["stages"]:
         for name, taken in stage["sources"].items():
             totals[name] += taken["tokens"]
     return [SourceTokens(source.name, source.licence, totals[source.name]) for source in recipe.data.sources

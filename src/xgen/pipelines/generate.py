@@ -8,9 +8,8 @@ from pathlib import Path
 from xgen.core.errors import UserError
 from xgen.core.types import Conversation, Message
 from xgen.parallel.launch import launch
-from xgen.pipelines.loading import engine_of, load
+from xgen.pipelines.loading import load
 from xgen.pipelines.target import Target
-from xgen.pipelines.workspace import workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.config import Sampling
 from xgen.serve.engine import Engine
@@ -37,12 +36,11 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     if not prompt.strip():
         raise UserError("the prompt is empty", "some text", "Write it after --prompt, or send it to standard input.")
     launch(options.root / ".cache")
-    workspace = None if target.kind == "huggingface" else workspace_of(target, recipe, options.root)
-    loaded = load(target, workspace, recipe, options.checkpoint)
+    loaded = load(target, recipe, options.root, options.checkpoint)
     asked = loaded.tuned and not options.as_text
     ids = question_ids(prompt, recipe) if asked else encode(prompt).tolist()
     print("" if asked else prompt, end="", flush=True)
-    for text in spoken(engine_of(loaded, recipe), ids, recipe.sampling):
+    for text in spoken(loaded.engine(recipe), ids, recipe.sampling):
         print(text, end="", flush=True)
     print()
 

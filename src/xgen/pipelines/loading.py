@@ -1,17 +1,18 @@
 """Take a model out of a run or a Hugging Face folder and make it ready to be asked."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from xgen.export.huggingface import is_tuned, read_folder
 from xgen.model.config import ModelConfig
-from xgen.model.params import Params, abstract
+from xgen.model.params import Params, abstract, table
 from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import layout_named, sharding
 from xgen.pipelines.target import Target
-from xgen.pipelines.workspace import Workspace, named_checkpoint
+from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
 from xgen.train.checkpoint import open_checkpoints
@@ -27,38 +28,38 @@ class Loaded:
     context_length: int
     tuned: bool
 
+    def engine(self, recipe: Recipe) -> Engine:
+        """Make the model answer, in the precision of a recipe."""
+        return Engine(self.name, self.params, self.config, recipe.compute, self.context_length)
 
-def load(target: Target, workspace: Workspace | None, recipe: Recipe, checkpoint: str) -> Loaded:
-    """Read weights from a run's checkpoint, or from the Hugging Face folder where there is no run."""
-    if workspace is None:
-        assert target.folder is not None
-        from xgen.export.huggingface import is_tuned, read_folder
 
-        config, arrays, context_length = read_folder(target.folder)
-        params = {name: jnp.asarray(value) for name, value in arrays.items()}
-        return Loaded(target.folder.name, params, config, context_length, is_tuned(target.folder))
+def load(target: Target, recipe: Recipe, root: Path, checkpoint: str) -> Loaded:
+    """Read the weights that a command names: a Hugging Face folder's, or those of a checkpoint of a run."""
+    if target.kind == "huggingface" and target.folder is not None:
+        return load_folder(target.folder)
+    return load_checkpoint(workspace_of(target, recipe, root), checkpoint)
+
+
+def load_folder(folder: Path) -> Loaded:
+    """Read a Hugging Face folder, without running any code of it."""
+    config, arrays, context_length = read_folder(folder)
+    params = {name: jnp.asarray(value) for name, value in arrays.items()}
+    return Loaded(folder.resolve().name, params, config, context_length, is_tuned(folder))
+
+
+def load_checkpoint(workspace: Workspace, checkpoint: str) -> Loaded:
+    """Read the weights of a checkpoint onto the recipe's mesh, without the optimizer's moments."""
+    recipe = workspace.recipe
     run, step = named_checkpoint(workspace, checkpoint)
-    return load_step(run.path.name, run.checkpoints, step, recipe, tuned=run.path == workspace.tuned)
-
-
-def load_step(name, folder, step: int, recipe: Recipe, tuned: bool) -> Loaded:
-    """Read the weights of one checkpoint onto the recipe's mesh, without the optimizer's moments."""
     mesh = make_mesh(recipe.execution.data_axis, recipe.execution.model_axis)
     layout = layout_named(recipe.execution.layout)
-    with open_checkpoints(folder) as checkpoints:
-        params = checkpoints.load_params(step, abstract_on(recipe.model, mesh, layout))
-    return Loaded(name, params, recipe.model, recipe.context_length, tuned)
-
-
-def abstract_on(config: ModelConfig, mesh, layout) -> Params:
-    """Describe weights with the places where they are to live."""
-    from xgen.model.params import table
-
-    where = {row.name: sharding(mesh, layout, row.meanings) for row in table(config)}
-    return {name: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=where[name])
-            for name, shape in abstract(config).items()}
-
-
-def engine_of(loaded: Loaded, recipe: Recipe) -> Engine:
-    """Make a model answer."""
-    return Engine(loaded.name, loaded.params, loaded.config, recipe.compute, loaded.context_length)
+    shapes = abstract(recipe.model)
+    placed = {row.name: jax.ShapeDtypeStruct(shapes[row.name].shape, shapes[row.name].dtype,
+                                             sharding=sharding(mesh, layout, row.meanings))
+              for row in table(recipe.model)}
+    with open_checkpoints(run.checkpoints) as checkpoints:
+        params = checkpoints.load_params(step, placed)
+    tuned = run.path == workspace.tuned
+    stages = {stage.name: stage for stage in recipe.stages}
+    context = recipe.instruct.context_length if tuned else stages.get(checkpoint, recipe.stages[-1]).context_length
+    return Loaded(run.path.name, params, recipe.model, max(context, recipe.context_length) if tuned else context, tuned)

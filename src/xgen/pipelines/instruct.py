@@ -1,0 +1,72 @@
+"""`xgen instruct`: tune the base model on conversations, with the loss on responses alone (section 4 of the report)."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+from xgen.core.ledger import RunFolder, locked
+from xgen.core.progress import say
+from xgen.core.types import Batch
+from xgen.data.intake import Intake
+from xgen.data.shards import open_prepared
+from xgen.model.params import Params
+from xgen.parallel.launch import launch
+from xgen.pipelines.prepare import data_folder
+from xgen.pipelines.target import Target, require_runnable
+from xgen.pipelines.workspace import Workspace, named_checkpoint, open_run, workspace_of
+from xgen.recipes.schema import Recipe
+from xgen.train.checkpoint import open_checkpoints
+from xgen.train.loop import Job, train
+from xgen.train.stages import Place, Stage
+from xgen.tune.datasets import dataset_named
+from xgen.tune.rows import Rows, batch_of, num_steps, rows_of, show
+
+
+@dataclass(frozen=True)
+class Options:
+    root: Path = Path(".")
+    """Where runs/ and data/ lie."""
+
+
+def run(target: Target, recipe: Recipe, options: Options) -> None:
+    """Tune the base run of a recipe into a run of its own; run again, it continues or says that all is done."""
+    require_runnable(target, "instruct")
+    instruct(workspace_of(target, recipe, options.root))
+
+
+def instruct(workspace: Workspace) -> RunFolder:
+    """Make rows of the recipe's conversations and train on them from the last base checkpoint."""
+    recipe = workspace.recipe
+    launch(workspace.root / ".cache")
+    base, base_step = named_checkpoint(workspace, "base")
+    rows = _rows(workspace)
+    batch_tokens = recipe.instruct.batch_conversations * recipe.instruct.context_length
+    stage = Stage("instruct", recipe.instruct.context_length, num_steps(rows, recipe.instruct) * batch_tokens,
+                  batch_tokens, mixture=recipe.instruct.dataset)
+    with locked(workspace.tuned):
+        tuned = open_run(workspace.tuned, recipe, parent={"run": base.path.name, "step": base_step})
+        tuned.write_result("teaching", show(rows, 3))
+        tuned.write_result("conversations", {"kept": len(rows), "dropped": rows.dropped})
+        say(f"instruct {tuned.path.name}: {len(rows):,} conversations, {stage.num_steps:,} steps, "
+            f"dropped {rows.dropped or 'none'}")
+
+        def start_params(placed: Params) -> Params:
+            with open_checkpoints(base.checkpoints) as checkpoints:
+                return checkpoints.load_params(base_step, placed)
+
+        def batch_at(where: Place) -> Batch:
+            return batch_of(rows, recipe.instruct, recipe.seed, where.step)
+
+        train(tuned, Job(recipe.model, (stage,), recipe.instruct.optimizer, recipe.compute, recipe.execution,
+                         recipe.seed), batch_at, start_params)
+    return tuned
+
+
+def _rows(workspace: Workspace) -> Rows:
+    """Make the conversations of the recipe's dataset, from documents that the base model may have read."""
+    recipe, config = workspace.recipe, workspace.recipe.instruct
+    prepared = open_prepared(data_folder(recipe, workspace.root))
+    documents = itertools.chain.from_iterable(prepared.documents(source.name) for source in recipe.data.sources)
+    intake = Intake(config.dataset, strict=False)
+    conversations = dataset_named(config.dataset)(documents, config.location, recipe.seed, intake)
+    return rows_of(conversations, config.template, config.context_length, config.max_conversations)
