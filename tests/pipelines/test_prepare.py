@@ -91,6 +91,8 @@ def test_held_out_documents_are_long_and_no_stage_reads_any_of_them(prepared, re
     held_out = prepared.held_out()
     assert held_out.shape == (6, 256) and held_out.dtype == np.uint16 and END_OF_TEXT not in held_out
     assert len({row.tobytes() for row in held_out}) == 6
+    fates = [source["fates"]["held out"]["documents"] for source in prepared.manifest["sources"].values()]
+    assert fates == [4, 2]  # 0.7 and 0.3 of 6
     beginnings = {decode(row)[:60] for row in held_out}
     trained = [text for _, text in trained_texts(prepared, recipe)]
     instructed = [document.text for source in recipe.data.sources for document in prepared.documents(source.name)]
