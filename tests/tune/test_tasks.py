@@ -32,7 +32,13 @@ class Box:
 def one_line(): "too short to ask about"
 
 def shares(
-        x): "says it on the line of its header"; y = x
+        x): "says it on the line of its header"; y = """and
+
+        goes on"""
+def shares_too(x):
+    "says it beside the body"; y = x
+    z = y
+    return z
 def outer(n):
     def inner(m):
         """Add them up, really."""
@@ -50,14 +56,15 @@ def asked(text: str, seed: int = 0) -> list[Conversation]:
 
 def test_functions_are_cut_at_their_own_lines() -> None:
     found = {function.name: function for function in functions_of(FILE)}
-    assert list(found) == ["area", "wait", "outer", "inner"]
+    assert list(found) == ["area", "wait", "shares", "shares_too", "outer", "inner"]
     area = found["area"]
     assert area.docstring == "Return the area of the box.\n\nIn square `unit`."
     assert area.header == 'def area(self, unit="cm"):'
     assert area.body == "# a comment\nside = self.side\nreturn side * side"
     assert area.undocumented == (
         'def area(self, unit="cm"):\n    # a comment\n    side = self.side\n    return side * side')
-    assert found["wait"].docstring == "" and found["wait"].source.startswith("async def wait(self):\n    await")
+    assert not found["shares"].docstring and not found["shares_too"].docstring
+    assert not found["wait"].docstring and found["wait"].source.startswith("async def wait(self):\n    await")
 
 
 def test_the_docstring_is_true_and_is_not_in_the_question() -> None:

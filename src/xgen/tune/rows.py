@@ -69,7 +69,8 @@ def rows_of(
         raise UserError(f"no conversation for instruction tuning ({dict(dropped) or 'the dataset is empty'})",
                         f"at least one of at most {context_length + 1:,} tokens",
                         "Raise instruct.context-length, or choose another dataset.")
-    return Rows(context_length, np.concatenate(ids), np.concatenate(teaches), np.cumsum(lengths), tuple(names), dropped)
+    return Rows(context_length, np.concatenate(ids), np.concatenate(teaches), np.cumsum(lengths), tuple(names),
+                dict(dropped))
 
 
 def num_steps(rows: Rows, config: InstructConfig) -> int:

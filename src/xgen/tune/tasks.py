@@ -138,7 +138,7 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: Sequence[str]
         return Function(node.name, source)
     assert stated.end_lineno is not None
     before, after = stated.lineno - node.lineno, stated.end_lineno - node.lineno + 1
-    if lines[stated.lineno - 1][:stated.col_offset].strip() or rest[0].lineno - node.lineno < after:
-        return Function(node.name, source)  # the docstring shares a line with code
+    if rest[0].lineno - node.lineno < after:  # they share a line, perhaps with the header too
+        return Function(node.name, source)
     return Function(node.name, source, docstring, undocumented="\n".join(own[:before] + own[after:]),
                     header="\n".join(own[:before]), body=textwrap.dedent("\n".join(own[after:])).strip("\n"))
