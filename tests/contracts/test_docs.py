@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from contracts.tree import ROOT, SOURCE, modules, pages, parsed, shown
+from xgen.cli import VERBS
+from xgen.recipes.schema import to_plain
+from xgen.recipes.tiny import TINY
 
 PAGES = pages()
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -96,6 +99,31 @@ def test_names_that_a_page_quotes_are_defined_where_it_says(page):
 
 def test_the_tour_quotes_names():
     assert len(NAME.findall((ROOT / "docs" / "tour.md").read_text())) > 20
+
+
+def test_the_readme_lists_every_verb():
+    listed = re.findall(r"^\| `xgen (\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(VERBS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_overrides_that_a_page_shows_are_values_of_the_recipe(page):
+    unknown = []
+    for flag in re.findall(r"--([a-z]+(?:\.[a-z0-9-]+)+)", page.read_text()):
+        value = to_plain(TINY)
+        for part in flag.split("."):
+            try:
+                value = value[int(part)] if part.isdigit() else value[part.replace("-", "_")]
+            except (KeyError, IndexError, TypeError):
+                unknown.append(flag)
+                break
+    assert unknown == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_targets_of_make_that_a_page_names_exist(page):
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z][\w-]*)", page.read_text(), flags=re.MULTILINE)) - targets == set()
 
 
 def test_decisions_are_numbered_without_gaps():
