@@ -92,6 +92,7 @@ def test_a_folder_that_is_not_ours_is_never_replaced(exported, tmp_path):
     with pytest.raises(UserError, match="no export of xgen"):
         write_folder(tmp_path / "thesis", CONFIG, exported.params, RELEASE, exported.proof)
     assert (tmp_path / "thesis/chapter.txt").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
     (tmp_path / "file").write_text("a file")
     with pytest.raises(UserError, match="no export of xgen"):
         write_folder(tmp_path / "file", CONFIG, exported.params, RELEASE, exported.proof)
@@ -123,8 +124,10 @@ def test_a_killed_export_leaves_nothing_under_the_name_and_does_not_hinder_the_n
                            env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not target.exists() and list(tmp_path.iterdir()), "killed before anything was written"
+    (tmp_path / ".model.partial/model-00001-of-00002.safetensors").write_text("of other shards")
     write_folder(target, CONFIG, exported.params, RELEASE, exported.proof)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert {path.name for path in target.iterdir()} == {path.name for path in exported.folder.iterdir()}
 
 
 def test_a_kill_between_the_two_renamings_loses_neither_export(exported, copy):
@@ -133,6 +136,18 @@ def test_a_kill_between_the_two_renamings_loses_neither_export(exported, copy):
     with pytest.raises(UserError, match="differ"):
         write_folder(copy, CONFIG, swapped, RELEASE, exported.proof)
     assert_same(read_folder(copy)[1], exported.params)
+
+
+def test_a_kill_while_the_replaced_export_is_deleted_does_not_hinder_the_next(exported, copy):
+    old = shutil.copytree(copy, copy.with_name(".copy.old"))
+    (old / "xgen.json").unlink()
+    write_folder(copy, CONFIG, exported.params, RELEASE, exported.proof)
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+    copy.rename(old)
+    (old / "xgen.json").unlink()
+    with pytest.raises(UserError, match="differ"):
+        write_folder(copy, CONFIG, exported.params | {"q": exported.params["k"]}, RELEASE, exported.proof)
+    assert not copy.exists(), "half an export came back"
 
 
 def test_two_exports_to_one_folder_do_not_mix(exported, tmp_path, monkeypatch):
@@ -180,13 +195,13 @@ def test_a_safetensors_file_that_was_cut_is_told(copy, kept):
 
 
 def test_a_folder_without_weights_or_with_a_broken_index_is_told(copy):
-    (copy / "model.safetensors").unlink()
+    (copy / "model.safetensors").rename(copy.parent / "outside.safetensors")
     with pytest.raises(UserError, match="holds no weights"):
         read_folder(copy)
     index = copy / "model.safetensors.index.json"
     for text, message in (("[]", "no weight_map"), ('{"weight_map": {"a": 1}}', "no weight_map"), ("{", "not valid"),
                           ('{"weight_map": {"a": "gone.safetensors"}}', "'gone.safetensors', which is not"),
-                          ('{"weight_map": {"a": "../../etc/passwd"}}', "which is not in the folder")):
+                          ('{"weight_map": {"a": "../outside.safetensors"}}', "which is not in the folder")):
         index.write_text(text)
         with pytest.raises(UserError, match=message):
             read_folder(copy)

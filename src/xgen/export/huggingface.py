@@ -70,12 +70,13 @@ def write_folder(folder: Path, config: ModelConfig, params: Stacked, release: Re
     folder = folder.absolute()
     beside, old = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "old"))
     with locked(beside):
-        if old.exists() and not folder.exists():
+        if (old / MARKER).exists() and not folder.exists():
             old.replace(folder)  # a kill came between the two renamings below
-        _require_ours(folder)
-        _empty(beside)
-        require_space(beside, count(config) * DTYPES[release.dtype].itemsize)
+        _remove(old)
         try:
+            _require_ours(folder)
+            _empty(beside)
+            require_space(beside, count(config) * DTYPES[release.dtype].itemsize)
             write_json(beside / "config.json", plain)
             _write_weights(beside, config, params, release)
             _write_texts(beside, release)
@@ -90,7 +91,7 @@ def write_folder(folder: Path, config: ModelConfig, params: Stacked, release: Re
         if folder.exists():
             folder.replace(old)
         beside.replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return difference
 
 
@@ -179,6 +180,13 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.name != ".lock":
             path.unlink()
+
+
+def _remove(old: Path) -> None:
+    """Delete an export that was replaced; without its marker, what a kill leaves of it is never taken for one."""
+    if old.exists():
+        (old / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(old)
 
 
 def _to_disk(folder: Path) -> None:
