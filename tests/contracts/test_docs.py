@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_the_readme_lists_every_verb():
 def test_overrides_that_a_page_shows_are_values_of_the_recipe(page):
     unknown = []
     for flag in re.findall(r"--([a-z]+(?:\.[a-z0-9-]+)+)", page.read_text()):
-        value = to_plain(TINY)
+        value: Any = to_plain(TINY)
         for part in flag.split("."):
             try:
                 value = value[int(part)] if part.isdigit() else value[part.replace("-", "_")]
