@@ -20,7 +20,7 @@ def is_rounded(x: jax.Array) -> bool:
 
 @pytest.mark.parametrize("spec", ["BLD,FD->BLF", "BLHK,BTHK->BHLT", "BHLT,BTHK->BLHK"])
 def test_gradients_are_products_of_rounded_inputs_kept_in_float32(spec):
-    sizes = dict(B=2, L=24, D=16, F=20, H=3, K=8, T=24)
+    sizes = {"B": 2, "L": 24, "D": 16, "F": 20, "H": 3, "K": 8, "T": 24}
     left, right = spec.split("->")[0].split(",")
     a, b = (jax.random.normal(jax.random.key(i), [sizes[c] for c in names]) for i, names in enumerate((left, right)))
 

@@ -1,8 +1,8 @@
 """The one error that a user is meant to read: what was found, what was expected, what to do.
 
-    UserError                a person can fix it; the command line prints one sentence and exits with code 2
-    Stopped                  a signal asked for an end; everything is saved
-    anything else            a defect of ours; it keeps its traceback
+UserError                a person can fix it; the command line prints one sentence and exits with code 2
+Stopped                  a signal asked for an end; everything is saved
+anything else            a defect of ours; it keeps its traceback
 """
 
 import difflib

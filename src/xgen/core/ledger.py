@@ -1,12 +1,12 @@
 """What survives a program: files written beside and renamed, the run folder, its metrics and its markers.
 
-    runs/<recipe>-<fingerprint>/
-        recipe.json          the resolved recipe; its fingerprint names the folder
-        environment.json     versions, devices, commit; one entry for each start
-        metrics.jsonl        one line a step
-        checkpoints/         written by train/checkpoint.py
-        results/<name>.json  what an evaluation, the samples or an export found; present means complete
-        parent.json          for a tuned or imported run: where it comes from
+runs/<recipe>-<fingerprint>/
+recipe.json          the resolved recipe; its fingerprint names the folder
+environment.json     versions, devices, commit; one entry for each start
+metrics.jsonl        one line a step
+checkpoints/         written by train/checkpoint.py
+results/<name>.json  what an evaluation, the samples or an export found; present means complete
+parent.json          for a tuned or imported run: where it comes from
 """
 
 import contextlib
@@ -66,7 +66,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"there is no {path}", "a complete folder", "Check the path, or make the folder anew.") from None
+        raise UserError(f"there is no {path}", "a complete folder", "Check the path, or make it anew.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON ({error})", "a file that xgen wrote",
                         "Restore the file, or delete the folder that holds it and run again.") from None

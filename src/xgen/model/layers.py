@@ -13,7 +13,7 @@ from xgen.model.products import Einsum
 def rms_norm(
     x_BLD: Float32[Array, "B L D"], weight_D: Float32[Array, "D"], eps: float
 ) -> Float32[Array, "B L D"]:
-    """x / sqrt(mean(x^2) + eps) * weight, all in float32."""
+    """X / sqrt(mean(x^2) + eps) * weight, all in float32."""
     mean_BL1 = jnp.mean(jnp.square(x_BLD), axis=-1, keepdims=True)
     return x_BLD * jax.lax.rsqrt(mean_BL1 + eps) * weight_D[None, None, :]
 

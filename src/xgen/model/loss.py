@@ -1,8 +1,9 @@
 """Cross-entropy over a large vocabulary, a few tokens at a time: the logits of a row never exist together.
 
 The gradient is computed with the loss, while a chunk's logits are at hand: one exponential and three products a
-chunk, where recomputing the logits in the backward pass would take four and a second exponential. Shape letters: B rows,
-L positions, C positions of a chunk, D dim, V vocabulary.
+chunk, where recomputing the logits in the backward pass would take four and a second exponential.
+
+Shape letters: B rows, L positions, C positions of a chunk, D dim, V vocabulary.
 """
 
 from functools import partial

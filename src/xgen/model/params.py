@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from xgen.model.config import ModelConfig
 
 Params = dict[str, jax.Array]
+Abstract = dict[str, jax.ShapeDtypeStruct]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def count(config: ModelConfig) -> int:
     return sum(prod(shape_of(row, config)) for row in table(config))
 
 
-def abstract(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
+def abstract(config: ModelConfig) -> Abstract:
     """Describe the parameters without making them."""
     return {row.name: jax.ShapeDtypeStruct(shape_of(row, config), jnp.float32) for row in table(config)}
 

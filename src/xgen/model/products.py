@@ -28,7 +28,7 @@ def _rounded(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
         return jnp.einsum(spec, a, b, preferred_element_type=jnp.float32)
 
     def widened(a: jax.Array, b: jax.Array) -> jax.Array:
-        # The same numbers: a product of two bfloat16 is exact in float32. XLA's CPU has no batched product of this kind.
+        # The same numbers: a product of two bfloat16 is exact in float32. XLA's CPU lacks batched ones of this kind.
         return float32(spec, a.astype(jnp.float32), b.astype(jnp.float32))
 
     return jax.lax.platform_dependent(a, b, cpu=widened, default=native)

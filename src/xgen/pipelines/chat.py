@@ -22,7 +22,7 @@ class Options:
     """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
     system: str = ""
     """A system message of your own; empty takes the template's."""
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
 
 

@@ -19,9 +19,9 @@ from xgen.recipes.schema import Recipe
 
 @dataclass(frozen=True)
 class Options:
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
-    held_out: Path = Path("")
+    held_out: Path = Path()
     """Prepared data whose held-out documents are read, for a Hugging Face folder; a run knows its own."""
 
 

@@ -38,11 +38,11 @@ TOLERANCE = 1e-4
 class Options:
     checkpoint: str = "latest"
     """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
-    out: Path = Path("")
+    out: Path = Path()
     """The folder to write; by default huggingface/ inside the run."""
     dtype: StorageType = "float32"
     """How weights are stored; the released models are float32."""
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
 
 
@@ -58,7 +58,7 @@ def export(workspace: Workspace, checkpoint: str, out: Path, dtype: StorageType)
     recipe = workspace.recipe
     source, _ = named_checkpoint(workspace, checkpoint)
     loaded = load_checkpoint(workspace, checkpoint)
-    folder = source.path / "huggingface" if out == Path("") else out
+    folder = source.path / "huggingface" if out == Path() else out
     release = Release(context_length=loaded.context_length, card=render(_card(workspace, loaded)),
                       template=recipe.instruct.template if loaded.tuned else "", dtype=dtype)
     params = {name: np.asarray(value) for name, value in loaded.params.items()}

@@ -26,7 +26,7 @@ class Options:
     """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
     as_text: bool = False
     """Continue the text as it stands, also with a tuned model, which is otherwise asked in its template."""
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
 
 

@@ -24,7 +24,7 @@ from xgen.train.step import State
 
 @dataclass(frozen=True)
 class Options:
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
 
 

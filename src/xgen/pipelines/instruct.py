@@ -9,7 +9,7 @@ from xgen.core.progress import say
 from xgen.core.types import Batch
 from xgen.data.intake import Intake
 from xgen.data.shards import open_prepared
-from xgen.model.params import Params
+from xgen.model.params import Abstract, Params
 from xgen.parallel.launch import launch
 from xgen.pipelines.prepare import data_folder
 from xgen.pipelines.target import Target, require_runnable
@@ -24,7 +24,7 @@ from xgen.tune.rows import Rows, batch_of, num_steps, rows_of, show
 
 @dataclass(frozen=True)
 class Options:
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
 
 
@@ -50,7 +50,7 @@ def instruct(workspace: Workspace) -> RunFolder:
         say(f"instruct {tuned.path.name}: {len(rows):,} conversations, {stage.num_steps:,} steps, "
             f"dropped {rows.dropped or 'none'}")
 
-        def start_params(placed: Params) -> Params:
+        def start_params(placed: Abstract) -> Params:
             with open_checkpoints(base.checkpoints) as checkpoints:
                 return checkpoints.load_params(base_step, placed)
 

@@ -17,7 +17,7 @@ from xgen.train.stages import Place, num_steps, trained_tokens
 
 @dataclass(frozen=True)
 class Options:
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
     strict: bool = False
     """While preparing data: stop at the first record that cannot be read, instead of counting and skipping it."""

@@ -25,7 +25,7 @@ from xgen.recipes.schema import Recipe
 
 @dataclass(frozen=True)
 class Options:
-    root: Path = Path(".")
+    root: Path = Path()
     """Where runs/ and data/ lie."""
     strict: bool = False
     """While preparing data: stop at the first record that cannot be read, instead of counting and skipping it."""
@@ -59,7 +59,7 @@ def _export_once(workspace: Workspace) -> None:
     if done is not None and Path(done["folder"]).is_dir():
         say(f"export {workspace.tuned.name}: {done['folder']} is there and proven")
         return
-    export(workspace, "tuned", Path(""), "float32")
+    export(workspace, "tuned", Path(), "float32")
 
 
 def _keep_timings(run: RunFolder, spent: dict[str, float]) -> None:

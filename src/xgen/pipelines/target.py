@@ -32,7 +32,7 @@ def resolve(text: str) -> Target:
     if path.is_dir():
         raise UserError(f"{text} is neither a run (no recipe.json) nor a Hugging Face folder (no config.json)",
                         "a recipe, a run folder or a Hugging Face folder", "Name one of those.")
-    if path.parent != Path("."):
+    if path.parent != Path():
         raise UserError(f"there is no folder {text}", "a recipe, a run folder or a Hugging Face folder",
                         "Check the path; runs lie under runs/.")
     return Target(text, "recipe", recipe_named(text), None)

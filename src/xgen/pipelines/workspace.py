@@ -1,9 +1,9 @@
 """Where the runs of a recipe lie, and how a model is taken out of one.
 
-    <root>/data/<fingerprint>          prepared data, shared by runs
-    <root>/runs/<recipe>-<fingerprint> a base run
-    <root>/runs/<recipe>-inst-<...>    a tuned run; its parent.json names the base run
-    <root>/.cache                      compiled programs; may be deleted at any time
+<root>/data/<fingerprint>          prepared data, shared by runs
+<root>/runs/<recipe>-<fingerprint> a base run
+<root>/runs/<recipe>-inst-<...>    a tuned run; its parent.json names the base run
+<root>/.cache                      compiled programs; may be deleted at any time
 """
 
 import datetime

@@ -3,7 +3,6 @@
 import dataclasses
 
 from xgen.data.config import DataConfig, Mixture, Share, Source
-from xgen.recipes.schema import Recipe
 from xgen.recipes.tiny import TINY
 from xgen.train.stages import Stage
 

@@ -1,13 +1,14 @@
-"""Checkpoints of a run: written by Orbax beside and renamed, restored onto any mesh, pruned to what is worth keeping."""
+"""Checkpoints of a run: written by Orbax beside and renamed, restored onto any mesh, pruned to those worth keeping."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import require_space
-from xgen.model.params import Params
+from xgen.model.params import Abstract, Params
 from xgen.train.step import State
 
 
@@ -18,9 +19,11 @@ class Checkpoints:
         self.folder = folder.absolute()
         policies = ocp.training.preservation_policies
         keep = policies.AnyPreservationPolicy([policies.LatestN(2), policies.CustomSteps(list(named_steps))])
+        every = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
         self._checkpointer = ocp.training.Checkpointer(
-            self.folder, preservation_policy=keep, cleanup_tmp_directories=True,
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1))
+            str(self.folder), cleanup_tmp_directories=True,
+            preservation_policy=keep,  # pyright: ignore[reportArgumentType]  (Orbax names one type in two ways)
+            save_decision_policy=every)  # pyright: ignore[reportArgumentType]
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -42,16 +45,16 @@ class Checkpoints:
         """Read a whole state into the shapes and places of `abstract`."""
         return State(**self._load(step, abstract._asdict(), partial=False))
 
-    def load_params(self, step: int, abstract: Params) -> Params:
+    def load_params(self, step: int, abstract: Abstract) -> Params:
         """Read the weights alone, without the optimizer's moments."""
         return self._load(step, {"params": abstract}, partial=True)["params"]
 
-    def _load(self, step: int, abstract: dict, partial: bool) -> dict:
+    def _load(self, step: int, abstract: dict[str, Any], partial: bool) -> dict[str, Any]:
         context = ocp.Context()
         context.pytree.loading.partial_load = partial
         try:
-            with context:
-                return ocp.load(self.folder / str(step) / "state", abstract)
+            with ocp.training.Checkpointer(str(self.folder), context=context) as checkpointer:
+                return checkpointer.load(step, abstract)
         except (ValueError, OSError, KeyError) as error:
             earlier = [other for other in self.steps() if other < step]
             then = f"training continues from step {earlier[-1]}" if earlier else "training starts anew"

@@ -27,7 +27,7 @@ class OptimizerConfig:
                             "a positive rate and a fraction between 0 and 1", "Check the optimizer's values.")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1) or self.epsilon <= 0 or self.clip_norm < 0:
             raise UserError(f"beta1 {self.beta1}, beta2 {self.beta2}, epsilon {self.epsilon}, clip {self.clip_norm}",
-                            "betas in [0, 1), a positive epsilon, a clip of at least 0", "Check the optimizer's values.")
+                            "betas in [0, 1), a positive epsilon, a clip of at least 0", "Check the optimizer.")
         if self.warmup_tokens < 0 or self.weight_decay < 0:
             raise UserError(f"warmup_tokens {self.warmup_tokens}, weight_decay {self.weight_decay}",
                             "values of at least 0", "Check the optimizer's values.")

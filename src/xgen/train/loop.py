@@ -16,7 +16,7 @@ from xgen.core.ledger import RunFolder
 from xgen.core.progress import bar, say
 from xgen.core.types import Batch
 from xgen.model.config import Compute, ModelConfig
-from xgen.model.params import Params, abstract
+from xgen.model.params import Abstract, Params, abstract
 from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import layout_named, sharding
 from xgen.train.checkpoint import Checkpoints
@@ -95,7 +95,8 @@ class _Recorder:
 
 
 def train(
-    run: RunFolder, job: Job, batch_at: Callable[[Place], Batch], start_params: Callable[[Params], Params] | None = None
+    run: RunFolder, job: Job, batch_at: Callable[[Place], Batch],
+    start_params: Callable[[Abstract], Params] | None = None,
 ) -> None:
     """Train `job` into `run`, from its last checkpoint if there is one, to the end of the plan.
 
@@ -152,7 +153,7 @@ def train(
 
 def _restore_or_begin(
     checkpoints: Checkpoints, done: int, job: Job, optimizer: optax.GradientTransformation, shardings: State,
-    start_params: Callable[[Params], Params] | None,
+    start_params: Callable[[Abstract], Params] | None,
 ) -> State:
     shapes = jax.eval_shape(lambda: State(params := jax.tree.map(jnp.zeros_like, abstract(job.model)),
                                           optimizer.init(params)))

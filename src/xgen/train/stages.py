@@ -26,7 +26,7 @@ class Stage:
         if self.batch_tokens % self.context_length:
             whole = max(1, round(self.batch_tokens / self.context_length)) * self.context_length
             raise UserError(
-                f"stage '{self.name}' has batch_tokens {self.batch_tokens:,} and context_length {self.context_length:,}",
+                f"stage '{self.name}' has batch_tokens {self.batch_tokens:,}, context_length {self.context_length:,}",
                 "a batch of whole rows", f"Set batch-tokens to {whole:,}, a multiple of the context length.")
 
     @property

@@ -32,8 +32,9 @@ Step = Callable[[State, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
 
 def loss_of(params: Params, batch: Batch, weights_BL: jax.Array, config: ModelConfig, compute: Compute) -> jax.Array:
     """Sum of weighted cross-entropies over a batch."""
-    h_BLD = hidden(params, batch.tokens, batch.positions, batch.segments, config, compute)
-    return cross_entropy(h_BLD, params["head"], batch.targets, weights_BL, compute)
+    tokens_BL, targets_BL, _, positions_BL, segments_BL = map(jnp.asarray, batch)
+    h_BLD = hidden(params, tokens_BL, positions_BL, segments_BL, config, compute)
+    return cross_entropy(h_BLD, params["head"], targets_BL, weights_BL, compute)
 
 
 def num_passes(rows: int, length: int, micro_batch_tokens: int) -> int:
@@ -51,7 +52,7 @@ def make_step(
 
     def gradients(params: Params, batch: Batch) -> tuple[jax.Array, Params]:
         weights_BL = batch.weights / jnp.maximum(jnp.sum(batch.weights), 1e-9)
-        passes = num_passes(*batch.tokens.shape, micro_batch_tokens)
+        passes = num_passes(batch.tokens.shape[0], batch.tokens.shape[1], micro_batch_tokens)
         if passes == 1:
             return jax.value_and_grad(loss_of)(params, batch, weights_BL, config, compute)
 
@@ -85,7 +86,8 @@ def shardings_of(
         return rows if isinstance(leaf, dict) else everywhere
 
     moments = jax.eval_shape(optimizer.init, abstract(config))
-    return State(rows, jax.tree.map(like_params, moments, is_leaf=lambda leaf: isinstance(leaf, dict)))
+    of_moments = jax.tree.map(like_params, moments, is_leaf=lambda leaf: isinstance(leaf, dict))
+    return State(rows, of_moments)  # pyright: ignore[reportArgumentType]  (a tree of places, not of arrays)
 
 
 def initial_state(
