@@ -101,7 +101,7 @@ def _parse(verb: str, options: type, arguments: list[str]) -> tuple[Any, Any, An
     ])
     parsed = tyro.cli(command, prog=f"xgen {verb} [target]", description=f"{VERBS[verb]}.\n\n{EPILOGUE}",
                       args=arguments[1:] if named else arguments,
-                      config=(tyro.conf.FlagConversionOff, tyro.conf.AvoidSubcommands))
+                      config=(tyro.conf.AvoidSubcommands,))
     return target, parsed.recipe, parsed.options
 
 

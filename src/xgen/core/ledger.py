@@ -140,17 +140,12 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, recipe: dict[str, Any], parent: dict[str, Any] | None = None) -> "RunFolder":
-        """Make the folder, or reopen it; refuse one that holds another recipe."""
-        run = cls(path)
-        if (path / "recipe.json").exists():
-            if read_json(path / "recipe.json") != recipe:
-                raise UserError(f"{path} holds a run of another recipe", "the recipe that was asked for",
-                                "Name another folder with --runs, or take the overrides back.")
-            return run
-        if parent is not None:
-            write_json(path / "parent.json", parent)
-        write_json(path / "recipe.json", recipe)
-        return run
+        """Make the folder, or reopen it as it is: its name says which recipe it holds."""
+        if not (path / "recipe.json").exists():
+            if parent is not None:
+                write_json(path / "parent.json", parent)
+            write_json(path / "recipe.json", recipe)
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":

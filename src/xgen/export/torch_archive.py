@@ -89,7 +89,7 @@ def _sizes(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
     total = path.stat().st_size
     return {entry.filename: entry.file_size for entry in archive.infolist()
             if entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1
-            and entry.header_offset + entry.file_size <= total}
+            and 0 <= entry.header_offset <= total - entry.file_size}
 
 
 def _interpret(pickled: bytes) -> Any:

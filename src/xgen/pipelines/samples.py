@@ -34,7 +34,8 @@ def sample(workspace: Workspace) -> None:
         found = load_checkpoint(workspace, "tuned").engine(recipe).sample(prompts, recipe.sampling)
         tuned.write_result("samples", {"tuned": [_plain(question, answer)
                                                  for question, answer in zip(QUESTIONS, found, strict=True)]})
-    for shown in (*base.read_result("samples")["base"][:1], *tuned.read_result("samples")["tuned"][:1]):
+    for run, kind in ((base, "base"), (tuned, "tuned")):
+        shown = (run.read_result("samples") or {})[kind][0]
         say(f"  {_one_line(shown['prompt'])} -> {_one_line(shown['text'])}")
 
 
