@@ -157,7 +157,7 @@ def test_a_cut_file_is_told_as_such(saved, tmp_path, share):
 
 
 @pytest.mark.parity
-@settings(deadline=None, max_examples=8000)
+@settings(deadline=None, max_examples=300)
 @given(data=st.data())
 def test_no_change_of_bytes_does_more_than_refuse_or_give_other_numbers(saved, tmp_path_factory, data):
     """Both in the file and in the pickle inside it, whose checksum would shield it."""
