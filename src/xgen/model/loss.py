@@ -33,7 +33,7 @@ def token_logprobs(
 ) -> Float32[Array, "B L"]:
     """Give log p(target) at each position."""
     einsum = PRODUCTS[compute.precision]
-    chunks = num_chunks(*targets_BL.shape, compute.loss_chunk)
+    chunks = num_chunks(targets_BL.shape[0], targets_BL.shape[1], compute.loss_chunk)
 
     def one(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
         h_BCD, targets_BC = pair
@@ -58,7 +58,7 @@ def _forward(
     h_BLD: jax.Array, head_VD: jax.Array, targets_BL: jax.Array, weights_BL: jax.Array, compute: Compute
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     einsum = PRODUCTS[compute.precision]
-    chunks = num_chunks(*targets_BL.shape, compute.loss_chunk)
+    chunks = num_chunks(targets_BL.shape[0], targets_BL.shape[1], compute.loss_chunk)
 
     def one(carry: tuple[jax.Array, jax.Array], chunk: tuple[jax.Array, ...]
             ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:

@@ -28,7 +28,7 @@ TINY = Recipe(
             Mixture("stage-2", (Share("prose", 0.5), Share("code", 0.5))),
         ),
         min_document_tokens=100,  # section 2
-        held_out_documents=256,
+        held_out_documents=128,
         near_duplicate_share=0.5,
     ),
     stages=(
