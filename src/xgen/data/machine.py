@@ -179,7 +179,7 @@ def _docstrings_in(text: str) -> Iterable[str]:
     with warnings.catch_warnings(action="ignore"):  # Python's own remarks on other people's escapes
         try:
             tree = ast.parse(text)
-        except SyntaxError:  # templates and deliberately broken modules
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # templates, deliberately broken modules
             return
     nodes: list[ast.AST] = [tree]
     while nodes:  # not ast.walk, which visits every expression and takes longer than the parser

@@ -1,7 +1,8 @@
 """Cross-entropy over a large vocabulary, a few tokens at a time: the logits of a row never exist together.
 
 The gradient is computed with the loss, while a chunk's logits are at hand: one exponential and three products a
-chunk, where recomputing the logits in the backward pass would take four and a second exponential.
+chunk, where recomputing the logits in the backward pass would take four and a second exponential. The exponentials go
+into the products as they are; what normalizes them scales the smaller results.
 
 Shape letters: B rows, L positions, C positions of a chunk, D dim, V vocabulary.
 """
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32
 
 from xgen.model.config import Compute
-from xgen.model.products import PRODUCTS
+from xgen.model.products import PRODUCTS, float32
 
 
 def _chunks(x_BL: jax.Array, num_chunks: int) -> jax.Array:
@@ -37,12 +38,22 @@ def token_logprobs(
 
     def one(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
         h_BCD, targets_BC = pair
-        logits_BCV = einsum("BLD,VD->BLV", h_BCD, head_VD)
-        at_target_BC = jnp.take_along_axis(logits_BCV, targets_BC[:, :, None], axis=-1)[:, :, 0]
-        return at_target_BC - jax.nn.logsumexp(logits_BCV, axis=-1)
+        return _normalized(einsum("BLD,VD->BLV", h_BCD, head_VD), targets_BC)[0]
 
     logprobs = jax.lax.map(one, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks)))
     return jnp.moveaxis(logprobs, 0, 1).reshape(targets_BL.shape)
+
+
+def _normalized(logits_BCV: jax.Array, targets_BC: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Give log p(target), exp(logit - largest logit), and the sum of those over the vocabulary.
+
+    XLA's CPU uses one core for a sum, and would compute the exponentials again inside it; a product uses all cores.
+    """
+    top_BC1 = jnp.max(logits_BCV, axis=-1, keepdims=True)
+    exp_BCV = jax.lax.optimization_barrier(jnp.exp(logits_BCV - top_BC1))
+    sum_BC1 = float32("BCV,VI->BCI", exp_BCV, jnp.ones((exp_BCV.shape[-1], 1), jnp.float32))
+    at_target_BC1 = jnp.take_along_axis(logits_BCV, targets_BC[:, :, None], axis=-1)
+    return (at_target_BC1 - top_BC1 - jnp.log(sum_BC1))[:, :, 0], exp_BCV, sum_BC1
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -65,21 +76,20 @@ def _forward(
         loss, head_gradient_VD = carry
         h_BCD, targets_BC, weights_BC = chunk
         logits_BCV = einsum("BLD,VD->BLV", h_BCD, head_VD)
-        top_BC1 = jnp.max(logits_BCV, axis=-1, keepdims=True)
-        exp_BCV = jnp.exp(logits_BCV - top_BC1)
-        sum_BC1 = jnp.sum(exp_BCV, axis=-1, keepdims=True)
-        at_target_BC1 = jnp.take_along_axis(logits_BCV, targets_BC[:, :, None], axis=-1)
-        logprob_BC = (at_target_BC1 - top_BC1 - jnp.log(sum_BC1))[:, :, 0]
-        hit_BCV = jnp.arange(logits_BCV.shape[-1])[None, None, :] == targets_BC[:, :, None]
-        gradient_BCV = exp_BCV * (weights_BC[:, :, None] / sum_BC1) - jnp.where(hit_BCV, weights_BC[:, :, None], 0.0)
-        h_gradient_BCD = einsum("BLV,VD->BLD", gradient_BCV, head_VD)
-        head_gradient_VD = head_gradient_VD + einsum("BLV,BLD->VD", gradient_BCV, h_BCD)
-        return (loss - jnp.sum(weights_BC * logprob_BC), head_gradient_VD), h_gradient_BCD
+        logprobs_BC, exp_BCV, sum_BC1 = _normalized(logits_BCV, targets_BC)
+        loss = loss - jnp.sum(weights_BC * logprobs_BC)
+        scale_BC1 = weights_BC[:, :, None] / sum_BC1
+        h_gradient_BCD = einsum("BLV,VD->BLD", exp_BCV, head_VD) * scale_BC1
+        head_gradient_VD = head_gradient_VD + einsum("BLV,BLD->VD", exp_BCV, h_BCD * scale_BC1)
+        return (loss, head_gradient_VD), h_gradient_BCD
 
     start = (jnp.zeros((), jnp.float32), jnp.zeros_like(head_VD))
     (loss, head_gradient_VD), h_gradient = jax.lax.scan(
         one, start, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks), _chunks(weights_BL, chunks)))
-    return loss, (jnp.moveaxis(h_gradient, 0, 1).reshape(h_BLD.shape), head_gradient_VD)
+    # So far the pull of the probabilities; the targets pull the other way, a row of the head each.
+    h_gradient_BLD = jnp.moveaxis(h_gradient, 0, 1).reshape(h_BLD.shape) - weights_BL[:, :, None] * head_VD[targets_BL]
+    head_gradient_VD = head_gradient_VD.at[targets_BL].add(-weights_BL[:, :, None] * h_BLD)
+    return loss, (h_gradient_BLD, head_gradient_VD)
 
 
 def _backward(compute: Compute, gradients: tuple[jax.Array, jax.Array], g: jax.Array

@@ -39,7 +39,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
         "prepare": lambda: prepare(recipe, options.root, options.strict),
         "pretrain": lambda: pretrain(workspace, options.strict),
         "evaluate": lambda: evaluate(workspace),
-        "instruct": lambda: instruct(workspace),
+        "instruct": lambda: instruct(workspace, options.strict),
         "samples": lambda: sample(workspace),
         "export": lambda: _export_once(workspace),
     }
@@ -71,8 +71,7 @@ def _keep_timings(run: RunFolder, spent: dict[str, float]) -> None:
 
 def _xgen() -> str:
     """Name this program as the user can type it, with its folder where that is not on the path."""
-    program = Path(sys.argv[0])
-    return "xgen" if shutil.which("xgen") else os.path.relpath(program)
+    return "xgen" if shutil.which("xgen") else os.path.relpath(Path(sys.executable).with_name("xgen"))
 
 
 def _peak_gigabytes() -> float:

@@ -35,6 +35,6 @@ MICRO = dataclasses.replace(
     instruct=dataclasses.replace(TINY.instruct, context_length=128, batch_conversations=4, max_conversations=16,
                                  optimizer=dataclasses.replace(TINY.instruct.optimizer, warmup_tokens=512)),
     sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
-    execution=dataclasses.replace(TINY.execution, attention_block=128, loss_chunk=256, micro_batch_tokens=256,
+    execution=dataclasses.replace(TINY.execution, attention_block=128, loss_chunk=512, micro_batch_tokens=256,
                                   checkpoint_every=5),
 )

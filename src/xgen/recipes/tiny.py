@@ -8,7 +8,7 @@ from xgen.train.config import Execution, OptimizerConfig
 from xgen.train.stages import Stage
 from xgen.tune.config import InstructConfig
 
-BATCH_TOKENS = 2048
+BATCH_TOKENS = 1024
 
 TINY = Recipe(
     name="tiny",
@@ -28,7 +28,7 @@ TINY = Recipe(
             Mixture("stage-2", (Share("prose", 0.5), Share("code", 0.5))),
         ),
         min_document_tokens=100,  # section 2
-        held_out_documents=128,
+        held_out_documents=160,
         near_duplicate_share=0.5,
     ),
     stages=(
@@ -42,13 +42,13 @@ TINY = Recipe(
                               epsilon=1e-8, weight_decay=0.1, clip_norm=1.0),
     precision="float32",
     instruct=InstructConfig(
-        dataset="tasks_from_source", template="report", context_length=256, batch_conversations=8, epochs=1,
-        max_conversations=320,
+        dataset="tasks_from_source", template="report", context_length=192, batch_conversations=8, epochs=1,
+        max_conversations=240,
         # Section 4: Adam 0.9/0.99, cosine to a tenth.
         optimizer=OptimizerConfig(peak_learning_rate=5e-4, final_fraction=0.1, warmup_tokens=4_096, beta1=0.9,
                                   beta2=0.99, epsilon=1e-8, weight_decay=0.0, clip_norm=1.0),
     ),
     sampling=Sampling(temperature=0.8, top_p=0.95, max_new_tokens=64, seed=0),
-    execution=Execution(attention="blockwise", attention_block=128, loss_chunk=512, micro_batch_tokens=BATCH_TOKENS,
+    execution=Execution(attention="blockwise", attention_block=128, loss_chunk=1024, micro_batch_tokens=BATCH_TOKENS,
                         remat=False, checkpoint_every=50),
 )

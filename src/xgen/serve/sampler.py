@@ -38,9 +38,9 @@ def sample(
 
 
 def _in_nucleus(logits_BV: jax.Array, top_p: jax.Array) -> jax.Array:
-    """Mark the smallest set of likeliest tokens that holds `top_p` of the probability; never empty."""
-    order_BV = jnp.argsort(-logits_BV, axis=-1)
-    sorted_BV = jax.nn.softmax(jnp.take_along_axis(logits_BV, order_BV, axis=-1), axis=-1)
-    before_BV = jnp.cumsum(sorted_BV, axis=-1) - sorted_BV
-    ranks_BV = jnp.argsort(order_BV, axis=-1)
-    return jnp.take_along_axis(before_BV < top_p, ranks_BV, axis=-1)
+    """Mark the smallest set of likeliest tokens that holds `top_p` of the probability, with equals of its last."""
+    sorted_BV = jnp.sort(logits_BV, axis=-1, descending=True)
+    probability_BV = jax.nn.softmax(sorted_BV, axis=-1)
+    before_BV = jnp.cumsum(probability_BV, axis=-1) - probability_BV
+    lowest_B1 = jnp.min(jnp.where(before_BV < top_p, sorted_BV, jnp.inf), axis=-1, keepdims=True)
+    return logits_BV >= lowest_B1
