@@ -16,7 +16,7 @@ test-slow: $(TEST_VENV)/installed  ## the rest
 	$(TEST_VENV)/bin/python -m pytest -q -m slow
 
 check: $(TEST_VENV)/installed  ## lint, types, import contracts, contract tests
-	$(TEST_VENV)/bin/ruff check && $(TEST_VENV)/bin/pyright --pythonpath $(TEST_VENV)/bin/python && $(TEST_VENV)/bin/lint-imports && $(TEST_VENV)/bin/python -m pytest -q tests/contracts
+	$(TEST_VENV)/bin/ruff format --check -q && $(TEST_VENV)/bin/ruff check -q && $(TEST_VENV)/bin/pyright --pythonpath $(TEST_VENV)/bin/python && $(TEST_VENV)/bin/lint-imports && $(TEST_VENV)/bin/python -m pytest -q tests/contracts
 
 clean:  ## forget environments and caches, keep runs and data
 	rm -rf .venv .venv-test .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

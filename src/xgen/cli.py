@@ -60,8 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in OUT_OF_SPACE:
             raise
-        print(f"xgen: no space is left to write {error.filename or 'a file'}; expected room on the disk. Free some "
-              "space and run the same command again: it continues where it was.", file=sys.stderr)
+        print(
+            f"xgen: no space is left to write {error.filename or 'a file'}; expected room on the disk. Free some "
+            "space and run the same command again: it continues where it was.",
+            file=sys.stderr,
+        )
         return 2
     return 0
 
@@ -79,8 +82,10 @@ def _start_with_huge_pages(arguments: list[str]) -> None:
 def _overview() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
-    return ("xgen: train, tune, judge and ship a long-context language model from scratch (XGen-7B, on JAX)\n\n"
-            f"usage: xgen <verb> [target] [options]\n\n{verbs}\n\n{EPILOGUE}")
+    return (
+        "xgen: train, tune, judge and ship a long-context language model from scratch (XGen-7B, on JAX)\n\n"
+        f"usage: xgen <verb> [target] [options]\n\n{verbs}\n\n{EPILOGUE}"
+    )
 
 
 def _run(arguments: list[str]) -> None:
@@ -108,13 +113,20 @@ def _parse(verb: str, options: type, arguments: list[str]) -> tuple[Any, Any, An
 
     named = arguments[0] if arguments and not arguments[0].startswith("-") else None
     target = resolve(named or "tiny")
-    command = dataclasses.make_dataclass("Command", [
-        ("options", Annotated[options, tyro.conf.arg(name="")]),
-        ("recipe", Annotated[Recipe, tyro.conf.arg(name="")], dataclasses.field(default=target.recipe)),
-    ])
-    parsed = tyro.cli(command, prog=f"xgen {verb} [target]", description=f"{VERBS[verb]}.\n\n{EPILOGUE}",
-                      args=arguments[1:] if named else arguments,
-                      config=(tyro.conf.AvoidSubcommands,))
+    command = dataclasses.make_dataclass(
+        "Command",
+        [
+            ("options", Annotated[options, tyro.conf.arg(name="")]),
+            ("recipe", Annotated[Recipe, tyro.conf.arg(name="")], dataclasses.field(default=target.recipe)),
+        ],
+    )
+    parsed = tyro.cli(
+        command,
+        prog=f"xgen {verb} [target]",
+        description=f"{VERBS[verb]}.\n\n{EPILOGUE}",
+        args=arguments[1:] if named else arguments,
+        config=(tyro.conf.AvoidSubcommands,),
+    )
     return target, parsed.recipe, parsed.options
 
 

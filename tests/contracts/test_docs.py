@@ -59,7 +59,7 @@ def code_map() -> set[str]:
     files, folders = set(), []
     for line in next(block for block in blocks if "|-- core/" in block).splitlines():
         if entry := re.match(r"((?:[|]   )*)[|]-- (\w+)/ ", line):
-            folders[len(entry[1]) // 4:] = [entry[2]]
+            folders[len(entry[1]) // 4 :] = [entry[2]]
         elif re.match(r"[|]-- \w+\.py", line):
             folders = []
         files |= {"/".join((*folders, name)) for name in re.findall(r"\b\w+\.py\b", line)}
@@ -158,8 +158,16 @@ def test_public_functions_classes_and_methods_say_what_they_are_for():
     silent = []
     for path in modules():
         public = [node for node in parsed(path).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-        methods = [inner for node in public if isinstance(node, ast.ClassDef) for inner in node.body
-                   if isinstance(inner, ast.FunctionDef)]
-        silent += [f"{shown(path)}: {node.name}" for node in (*public, *methods)
-                   if not node.name.startswith("_") and not ast.get_docstring(node) and not speaks_for_itself(node)]
+        methods = [
+            inner
+            for node in public
+            if isinstance(node, ast.ClassDef)
+            for inner in node.body
+            if isinstance(inner, ast.FunctionDef)
+        ]
+        silent += [
+            f"{shown(path)}: {node.name}"
+            for node in (*public, *methods)
+            if not node.name.startswith("_") and not ast.get_docstring(node) and not speaks_for_itself(node)
+        ]
     assert silent == []

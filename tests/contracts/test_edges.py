@@ -26,15 +26,23 @@ def imported(path) -> set[str]:
 
 def opens_for_writing(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    texts = [value.value for value in (*call.args, *(keyword.value for keyword in call.keywords))
-             if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+    texts = [
+        value.value
+        for value in (*call.args, *(keyword.value for keyword in call.keywords))
+        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ]
     return name == "open" and any(set(text) & set("wax+") and len(text) <= 3 for text in texts)
 
 
 def test_only_the_ledger_opens_files_for_writing():
-    direct = [f"{shown(path)}:{call.lineno}" for path in modules() if path != LEDGER for call in calls(path)
-              if opens_for_writing(call)
-              or (isinstance(call.func, ast.Attribute) and call.func.attr in ("write_text", "write_bytes"))]
+    direct = [
+        f"{shown(path)}:{call.lineno}"
+        for path in modules()
+        if path != LEDGER
+        for call in calls(path)
+        if opens_for_writing(call)
+        or (isinstance(call.func, ast.Attribute) and call.func.attr in ("write_text", "write_bytes"))
+    ]
     assert direct == []
     assert any(map(opens_for_writing, calls(LEDGER))), "the ledger itself is found"
 
@@ -45,16 +53,27 @@ def test_nothing_reaches_for_a_network():
 
 def test_nothing_that_is_read_can_run():
     assert {shown(path): sorted(imported(path) & PROGRAMS) for path in modules() if imported(path) & PROGRAMS} == {}
-    evaluated = [f"{shown(path)}:{call.lineno}" for path in modules() for call in calls(path)
-                 if getattr(call.func, "id", "") in ("eval", "exec") or any(
-                     keyword.arg == "allow_pickle" and not (isinstance(keyword.value, ast.Constant)
-                                                            and keyword.value.value is False)
-                     for keyword in call.keywords)]
+    evaluated = [
+        f"{shown(path)}:{call.lineno}"
+        for path in modules()
+        for call in calls(path)
+        if getattr(call.func, "id", "") in ("eval", "exec")
+        or any(
+            keyword.arg == "allow_pickle"
+            and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+            for keyword in call.keywords
+        )
+    ]
     assert evaluated == []
 
 
 def test_no_environment_variable_configures_a_run():
     """The command line settles the allocator once, before anything is computed; nothing else looks."""
-    reads = [f"{shown(path)}:{node.lineno}" for path in modules() if path.name != "cli.py"
-             for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb")]
+    reads = [
+        f"{shown(path)}:{node.lineno}"
+        for path in modules()
+        if path.name != "cli.py"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb")
+    ]
     assert reads == []

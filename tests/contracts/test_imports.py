@@ -25,8 +25,10 @@ def test_the_import_contracts_hold():
 def test_a_light_room_never_loads_jax(room):
     names = [".".join(path.relative_to(SOURCE.parent).with_suffix("").parts) for path in modules(SOURCE / room)]
     assert names, f"{room} has modules"
-    done = run(f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
-               f"print(sorted(set({HEAVY!r}) & set(sys.modules)))")
+    done = run(
+        f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
 

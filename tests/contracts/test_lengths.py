@@ -3,7 +3,7 @@
 from contracts.tree import SOURCE, modules, shown
 
 LONGEST_FILE = 400
-LARGEST_ROOM = 1_500
+LARGEST_ROOM = 1_600  # docs/decisions/0016
 
 
 def num_lines(path):

@@ -17,27 +17,43 @@ LOCAL = {
 
 
 def test_no_name_is_a_kitchen_drawer():
-    parts = {(shown(path), part) for path in (*modules(), *modules(ROOT / "tests"))
-             for name in path.relative_to(ROOT).with_suffix("").parts for part in name.split("_")}
+    parts = {
+        (shown(path), part)
+        for path in (*modules(), *modules(ROOT / "tests"))
+        for name in path.relative_to(ROOT).with_suffix("").parts
+        for part in name.split("_")
+    }
     assert [name for name, part in sorted(parts) if part in DRAWERS] == []
 
 
 def test_nobody_asks_an_object_what_it_has():
-    calls = [f"{shown(path)}:{node.lineno}" for path in modules() for node in ast.walk(parsed(path))
-             if isinstance(node, ast.Name) and node.id == "hasattr"]
+    calls = [
+        f"{shown(path)}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Name) and node.id == "hasattr"
+    ]
     assert calls == []
 
 
 def test_every_except_names_what_it_catches():
-    bare = [f"{shown(path)}:{node.lineno}" for path in (*modules(), *modules(ROOT / "tests"))
-            for node in ast.walk(parsed(path)) if isinstance(node, ast.ExceptHandler) and node.type is None]
+    bare = [
+        f"{shown(path)}:{node.lineno}"
+        for path in (*modules(), *modules(ROOT / "tests"))
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ExceptHandler) and node.type is None
+    ]
     assert bare == []
 
 
 def test_no_class_of_ours_is_subclassed():
     ours = {node.name for path in modules() for node in parsed(path).body if isinstance(node, ast.ClassDef)}
-    heirs = [f"{shown(path)}: {node.name}" for path in modules() for node in ast.walk(parsed(path))
-             if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id in ours for b in node.bases)]
+    heirs = [
+        f"{shown(path)}: {node.name}"
+        for path in modules()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id in ours for b in node.bases)
+    ]
     assert heirs == []
 
 

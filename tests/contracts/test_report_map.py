@@ -10,9 +10,14 @@ MAP = (ROOT / "docs" / "report-map.md").read_text(encoding="utf-8")
 
 def functions_returning(module: str, kind: str) -> set[str]:
     """List the public functions of a module of report/ whose return type mentions `kind`."""
-    return {node.name for node in parsed(SOURCE / "report" / f"{module}.py").body
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
-            and node.returns is not None and re.search(rf"\b{kind}\b", ast.unparse(node.returns))}
+    return {
+        node.name
+        for node in parsed(SOURCE / "report" / f"{module}.py").body
+        if isinstance(node, ast.FunctionDef)
+        and not node.name.startswith("_")
+        and node.returns is not None
+        and re.search(rf"\b{kind}\b", ast.unparse(node.returns))
+    }
 
 
 def rows_under(title: str) -> list[list[str]]:
@@ -40,6 +45,9 @@ def test_every_figure_and_table_of_the_report_has_a_row():
 
 def test_a_row_names_the_code_or_admits_that_there_is_none():
     rows = [*rows_under("Figures"), *rows_under("Tables"), *rows_under("Claims")]
-    silent = [row[:2] for row in rows if not re.search(r"`[\w/]+\.py", " ".join(row)) and "the same" not in row
-              and "not yet" not in row[-1]]
+    silent = [
+        row[:2]
+        for row in rows
+        if not re.search(r"`[\w/]+\.py", " ".join(row)) and "the same" not in row and "not yet" not in row[-1]
+    ]
     assert silent == []

@@ -12,16 +12,25 @@ from xgen.data.tokens import TokenStore
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import Recipe
 
-WORDS = [f"{start}{middle}{end}" for start in ("ba", "ke", "lo", "mu", "ri", "sto")
-         for middle in ("n", "rd", "st", "ll") for end in ("a", "er", "ing", "ow")]
+WORDS = [
+    f"{start}{middle}{end}"
+    for start in ("ba", "ke", "lo", "mu", "ri", "sto")
+    for middle in ("n", "rd", "st", "ll")
+    for end in ("a", "er", "ing", "ow")
+]
 
 
 def store_of(source: str, documents: dict[str, list[int]]) -> TokenStore:
     """Hold documents in memory as if they had been read from the disk."""
     ids = [np.array(document, np.uint16) for document in documents.values()]
     digests = [np.frombuffer(hashlib.blake2b(array.tobytes(), digest_size=16).digest(), np.uint64) for array in ids]
-    return TokenStore(source, list(documents), np.concatenate([np.zeros(0, np.uint16), *ids]),
-                      np.array(digests, np.uint64).reshape(-1, 2), np.cumsum([0, *map(len, ids)]))
+    return TokenStore(
+        source,
+        list(documents),
+        np.concatenate([np.zeros(0, np.uint16), *ids]),
+        np.array(digests, np.uint64).reshape(-1, 2),
+        np.cumsum([0, *map(len, ids)]),
+    )
 
 
 def sentence(seed: int, num_words: int) -> str:
@@ -43,7 +52,12 @@ def recipe_over(prose: Path, code: Path, **changes: int) -> Recipe:
     """The recipe `micro` on two folders."""
     config = DataConfig(
         sources=(Source("prose", "files", str(prose), "CC0-1.0", 0), Source("code", "files", str(code), "MIT", 0)),
-        mixtures=(Mixture("stage-1", (Share("prose", 0.7), Share("code", 0.3))),
-                  Mixture("stage-2", (Share("prose", 0.5), Share("code", 0.5)))),
-        min_document_tokens=100, held_out_documents=6, near_duplicate_share=0.5)
+        mixtures=(
+            Mixture("stage-1", (Share("prose", 0.7), Share("code", 0.3))),
+            Mixture("stage-2", (Share("prose", 0.5), Share("code", 0.5))),
+        ),
+        min_document_tokens=100,
+        held_out_documents=6,
+        near_duplicate_share=0.5,
+    )
     return dataclasses.replace(MICRO, data=dataclasses.replace(config, **changes))

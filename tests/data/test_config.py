@@ -9,15 +9,24 @@ from xgen.data.config import Mixture, Share, Source
 from xgen.recipes.micro import MICRO
 
 
-@pytest.mark.parametrize(("name", "max_tokens", "found"), [("a/b", 0, "named 'a/b'"), ("", 0, "named ''"),
-                                                           ("..", 0, "named"), ("a", -1, "max_tokens -1")])
+@pytest.mark.parametrize(
+    ("name", "max_tokens", "found"),
+    [("a/b", 0, "named 'a/b'"), ("", 0, "named ''"), ("..", 0, "named"), ("a", -1, "max_tokens -1")],
+)
 def test_a_source_that_could_not_name_files_or_has_a_negative_cap_is_refused(name, max_tokens, found):
     with pytest.raises(UserError, match=found):
         Source(name, "files", "x", "MIT", max_tokens)
 
 
-@pytest.mark.parametrize("changes", [{"min_document_tokens": 0}, {"held_out_documents": -1},
-                                     {"near_duplicate_share": 0.0}, {"near_duplicate_share": 1.5}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"min_document_tokens": 0},
+        {"held_out_documents": -1},
+        {"near_duplicate_share": 0.0},
+        {"near_duplicate_share": 1.5},
+    ],
+)
 def test_impossible_values_are_refused_with_all_of_them_shown(changes):
     ((name, value),) = changes.items()
     with pytest.raises(UserError, match=f"{name} {value}"):

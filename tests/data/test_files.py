@@ -47,8 +47,12 @@ def test_compressed_files_read_as_what_they_hold(tmp_path, name):
 
 def test_parquet_reads_like_the_same_rows_in_jsonl(tmp_path):
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pyarrow.table({"text": [row["text"] for row in ROWS] + [None], "id": [1, 2, 3, 4],
-                                       "license": ["MIT", "ISC", None, None]}), tmp_path / "a.parquet")
+    parquet.write_table(
+        pyarrow.table(
+            {"text": [row["text"] for row in ROWS] + [None], "id": [1, 2, 3, 4], "license": ["MIT", "ISC", None, None]}
+        ),
+        tmp_path / "a.parquet",
+    )
     documents, skipped, examples = read(tmp_path)
     assert found(documents) == expected("a.parquet") and skipped == {"no field `text`": 1}
     assert examples == [f"no field `text` in {tmp_path / 'a.parquet'}, row 4"]
@@ -124,7 +128,7 @@ def test_a_text_that_is_not_utf_8_is_named_with_its_byte(tmp_path):
 def test_a_compressed_file_that_was_cut_short_is_named(tmp_path, name):
     whole = b"".join(b'{"text": "%d"}\n' % number for number in range(50_000))
     packed = gzip.compress(whole) if name.endswith(".gz") else zstandard.compress(whole)
-    (tmp_path / name).write_bytes(packed[:len(packed) // 2])
+    (tmp_path / name).write_bytes(packed[: len(packed) // 2])
     documents, skipped, examples = read(tmp_path)
     assert skipped.pop("a damaged file") == 1 and str(tmp_path / name) in examples[-1]
     assert [document.text for document in documents] == [str(number) for number in range(len(documents))]
@@ -148,6 +152,6 @@ def test_a_location_that_is_missing_or_empty_is_one_sentence(tmp_path):
 @settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=40).map(lambda raw: raw.replace(b"a", b"\n")), st.integers(1, 9))
 def test_lines_do_not_depend_on_where_chunks_end(raw, size):
-    chunks = [raw[start:start + size] for start in range(0, len(raw), size)]
+    chunks = [raw[start : start + size] for start in range(0, len(raw), size)]
     lines = raw.split(b"\n")
     assert list(lines_of(iter(chunks))) == (lines if lines[-1] else lines[:-1])

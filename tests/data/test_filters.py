@@ -43,7 +43,7 @@ def test_a_duplicate_of_what_was_dropped_already_stays():
 
 def windows_by_definition(ids):
     words = [word for word in (token_bytes(int(token)).strip() for token in ids) if word]
-    return [tuple(words[start:start + 13]) for start in range(len(words) - 12)]
+    return [tuple(words[start : start + 13]) for start in range(len(words) - 12)]
 
 
 def share_by_definition(ids, held_out, context_length):
@@ -59,9 +59,11 @@ def share_by_definition(ids, held_out, context_length):
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(5, 40)), min_size=1, max_size=6), st.integers(10, 120))
 def test_the_share_of_windows_is_that_of_a_slow_definition(pieces, context_length):
-    held_out = [encode("\n    ".join([sentence(0, 40), sentence(1, 60)])),
-                encode(sentence(2, 40) + " ( ) " + sentence(0, 40))]
-    document = encode("  ".join(sentence(seed, 60)[:5 * size] for seed, size in pieces))
+    held_out = [
+        encode("\n    ".join([sentence(0, 40), sentence(1, 60)])),
+        encode(sentence(2, 40) + " ( ) " + sentence(0, 40)),
+    ]
+    document = encode("  ".join(sentence(seed, 60)[: 5 * size] for seed, size in pieces))
     fast = HeldOutWindows(HeldOut(held_out, context_length)).share_with(document)
     assert fast == pytest.approx(share_by_definition(document, held_out, context_length))
 

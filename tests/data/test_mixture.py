@@ -71,7 +71,7 @@ def test_a_quota_is_met_exactly_by_whole_documents_in_order_and_one_that_is_cut(
         if epoch < got.epochs.max():
             assert sorted(documents) == sorted(part)
     first = got.documents[got.epochs == 0]
-    np.testing.assert_array_equal(first, part[:len(first)])
+    np.testing.assert_array_equal(first, part[: len(first)])
 
 
 def test_a_second_epoch_has_another_order():
@@ -119,8 +119,13 @@ def test_held_out_documents_are_spread_like_the_first_mixture_and_leave_half_of_
 
 
 def config(**changes):
-    plain = DataConfig((Source("a", "files", "x", "MIT", 0),), (Mixture("m", (Share("a", 1.0),)),),
-                       min_document_tokens=1, held_out_documents=0, near_duplicate_share=0.5)
+    plain = DataConfig(
+        (Source("a", "files", "x", "MIT", 0),),
+        (Mixture("m", (Share("a", 1.0),)),),
+        min_document_tokens=1,
+        held_out_documents=0,
+        near_duplicate_share=0.5,
+    )
     return dataclasses.replace(plain, **changes)
 
 

@@ -18,8 +18,10 @@ DOCUMENTS = st.lists(st.lists(st.integers(0, 50_255), min_size=2, max_size=30), 
 def streamed(documents, quotas, seed=0):
     """Make two sources of `documents`, and a stage that takes `quotas` tokens of them."""
     stores = [store_of(name, {f"{name}{number}": ids for number, ids in enumerate(documents)}) for name in ("a", "b")]
-    slices = [take(store.source, np.arange(len(documents)), store.lengths + 1, store.keys, quota, seed)
-              for store, quota in zip(stores, quotas, strict=True)]
+    slices = [
+        take(store.source, np.arange(len(documents)), store.lengths + 1, store.keys, quota, seed)
+        for store, quota in zip(stores, quotas, strict=True)
+    ]
     return slices, stores, merge(slices, stores, seed, "s")
 
 
@@ -43,8 +45,11 @@ def test_rows_in_the_order_of_the_stream_are_the_concatenated_documents(document
             piece = []
         else:
             piece.append(token)
-    wanted = [tuple(documents[index][:taken - 1]) for one in slices
-              for index, taken in zip(one.documents.tolist(), one.taken.tolist(), strict=True)]
+    wanted = [
+        tuple(documents[index][: taken - 1])
+        for one in slices
+        for index, taken in zip(one.documents.tolist(), one.taken.tolist(), strict=True)
+    ]
     assert sorted(pieces) == sorted(wanted)
     assert all(pieces)  # never two separators in a row
 

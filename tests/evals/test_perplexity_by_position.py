@@ -24,7 +24,7 @@ class KnownModel:
     def window(self, rows: np.ndarray) -> np.ndarray:
         assert rows.dtype == np.int32
         self.seen.append(rows.shape)
-        return -self.cost_NL[rows[:, 0], 1:rows.shape[1]].astype(np.float32)
+        return -self.cost_NL[rows[:, 0], 1 : rows.shape[1]].astype(np.float32)
 
     def score(self, requests: object) -> list[float]:
         raise NotImplementedError
@@ -48,8 +48,13 @@ def by_hand(cost_NL: np.ndarray, tokens: list[int]) -> tuple[float, float]:
 
 
 @settings(deadline=None, max_examples=25)
-@given(documents=st.integers(4, 20), length=st.integers(32, 90), bins=st.integers(1, 16), seed=st.integers(0, 99),
-       at_once=st.integers(1, 9))
+@given(
+    documents=st.integers(4, 20),
+    length=st.integers(32, 90),
+    bins=st.integers(1, 16),
+    seed=st.integers(0, 99),
+    at_once=st.integers(1, 9),
+)
 def test_each_bin_averages_exactly_the_tokens_it_names(documents, length, bins, seed, at_once):
     cost_NL = np.random.default_rng(seed).uniform(0.5, 9.0, (documents, length))
     found = perplexity_by_position(KnownModel(cost_NL), rows_of(cost_NL), length, bins, at_once)

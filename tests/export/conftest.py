@@ -16,8 +16,9 @@ from xgen.model.config import Compute, ModelConfig
 from xgen.model.params import shape_of, table
 from xgen.model.transformer import forward
 
-CONFIG = ModelConfig(num_layers=2, dim=16, num_heads=2, ffn_dim=24, vocab_size=51_200, norm_eps=1e-6,
-                     rope_base=10_000.0, init_std=0.02)
+CONFIG = ModelConfig(
+    num_layers=2, dim=16, num_heads=2, ffn_dim=24, vocab_size=51_200, norm_eps=1e-6, rope_base=10_000.0, init_std=0.02
+)
 RELEASE = Release(context_length=64, card="# a model\n", template="")
 COMPUTE = Compute(precision="float32", attention="definition", attention_block=8, loss_chunk=16, remat=False)
 
@@ -31,8 +32,14 @@ class Exported(NamedTuple):
 
 def random_params(config: ModelConfig) -> dict[str, np.ndarray]:
     random = np.random.default_rng(7)
-    return {row.name: (random.uniform(0.5, 1.5, shape_of(row, config)) if row.start == "ones" else
-                       random.normal(0, 0.3, shape_of(row, config))).astype(np.float32) for row in table(config)}
+    return {
+        row.name: (
+            random.uniform(0.5, 1.5, shape_of(row, config))
+            if row.start == "ones"
+            else random.normal(0, 0.3, shape_of(row, config))
+        ).astype(np.float32)
+        for row in table(config)
+    }
 
 
 def proof_of(params: dict[str, np.ndarray], config: ModelConfig, tolerance: float = 1e-4) -> Proof:

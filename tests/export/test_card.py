@@ -11,9 +11,15 @@ from xgen.tokenizer.chat import TEMPLATES, render_prompt
 from xgen.tokenizer.chat import render as render_ids
 
 CARD = Card(
-    name="xgen-tiny", licence="Apache-2.0", num_parameters=13_918_336, context_length=512, tuned_on="", template="",
+    name="xgen-tiny",
+    licence="Apache-2.0",
+    num_parameters=13_918_336,
+    context_length=512,
+    tuned_on="",
+    template="",
     sources=(SourceTokens("prose", "mixed", 301_000), SourceTokens("code", "PSF-2.0", 111_000)),
-    stages=(StageResult("1a", 128, 220_000, 943.256, 900.0, 990.0), StageResult("2", 512, 32_000, 408.0, 390.1, 425.9)))
+    stages=(StageResult("1a", 128, 220_000, 943.256, 900.0, 990.0), StageResult("2", 512, 32_000, 408.0, 390.1, 425.9)),
+)
 TUNED = dataclasses.replace(CARD, tuned_on="320 conversations", template="report")
 
 
@@ -21,15 +27,26 @@ def test_the_header_is_what_hubs_read():
     yaml = pytest.importorskip("yaml")
     opening, header, body = render(CARD).split("---\n", 2)
     assert opening == "" and body.startswith("\n# xgen-tiny\n")
-    assert yaml.safe_load(header) == {"license": "apache-2.0", "library_name": "transformers",
-                                      "pipeline_tag": "text-generation", "tags": ["xgen", "llama", "long-context"]}
+    assert yaml.safe_load(header) == {
+        "license": "apache-2.0",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["xgen", "llama", "long-context"],
+    }
 
 
 def test_every_number_that_was_given_is_told():
     text = render(CARD)
-    for told in ("13,918,336 parameters", "context of 512 tokens", "| prose | mixed | 301,000 |",
-                 "| code | PSF-2.0 | 111,000 |", "| 1a | 128 | 220,000 | 943.26 (900.00 to 990.00) |",
-                 "| 2 | 512 | 32,000 | 408.00 (390.10 to 425.90) |", "at most 512 tokens", "a base model"):
+    for told in (
+        "13,918,336 parameters",
+        "context of 512 tokens",
+        "| prose | mixed | 301,000 |",
+        "| code | PSF-2.0 | 111,000 |",
+        "| 1a | 128 | 220,000 | 943.26 (900.00 to 990.00) |",
+        "| 2 | 512 | 32,000 | 408.00 (390.10 to 425.90) |",
+        "at most 512 tokens",
+        "a base model",
+    ):
         assert told in text, told
 
 
@@ -54,8 +71,15 @@ def tokenizer(exported):
     return transformers.AutoTokenizer.from_pretrained(exported.folder)
 
 
-TEXTS = ("Hi.", "  def f(x):\n\n    return x\n", "a\tb \n", "", "### Human: me? ### Assistant: no", "héllo 🤖 {{ x }}",
-         "'\"\\n")
+TEXTS = (
+    "Hi.",
+    "  def f(x):\n\n    return x\n",
+    "a\tb \n",
+    "",
+    "### Human: me? ### Assistant: no",
+    "héllo 🤖 {{ x }}",
+    "'\"\\n",
+)
 
 
 @pytest.mark.parity
@@ -69,8 +93,9 @@ def test_the_chat_template_gives_the_ids_that_the_model_was_tuned_on(tokenizer, 
         theirs.append({"role": ("user", "assistant")[turn % 2], "content": text})
         ours.append(Message(("human", "assistant")[turn % 2], text))
         conversation = Conversation("test", "0", tuple(ours), system)
-        found = tokenizer.apply_chat_template(theirs, chat_template=form, add_generation_prompt=turn % 2 == 0,
-                                              return_dict=False)
+        found = tokenizer.apply_chat_template(
+            theirs, chat_template=form, add_generation_prompt=turn % 2 == 0, return_dict=False
+        )
         if turn % 2 == 0:
             assert found == render_prompt(conversation, template)
         else:
@@ -81,8 +106,9 @@ def test_the_chat_template_gives_the_ids_that_the_model_was_tuned_on(tokenizer, 
 def test_turns_in_another_order_are_refused(tokenizer):
     for roles in (("assistant",), ("user", "user"), ("user", "system")):
         with pytest.raises(Exception, match="must take turns"):
-            tokenizer.apply_chat_template([{"role": role, "content": "x"} for role in roles],
-                                          chat_template=jinja(TEMPLATES["report"]))
+            tokenizer.apply_chat_template(
+                [{"role": role, "content": "x"} for role in roles], chat_template=jinja(TEMPLATES["report"])
+            )
 
 
 @pytest.mark.parity

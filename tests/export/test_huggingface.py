@@ -120,8 +120,12 @@ huggingface.write_folder(Path(target), config, params, release, proof)
 @pytest.mark.parametrize("at", ["save_file", "verify", "_to_disk"])
 def test_a_killed_export_leaves_nothing_under_the_name_and_does_not_hinder_the_next(exported, tmp_path, at):
     target = tmp_path / "model"
-    ended = subprocess.run([sys.executable, "-c", KILLED, at, str(exported.folder), str(target)],
-                           env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, at, str(exported.folder), str(target)],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        check=False,
+    )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not target.exists() and list(tmp_path.iterdir()), "killed before anything was written"
     (tmp_path / ".model.partial/model-00001-of-00002.safetensors").write_text("of other shards")
@@ -153,6 +157,7 @@ def test_a_kill_while_the_replaced_export_is_deleted_does_not_hinder_the_next(ex
 def test_two_exports_to_one_folder_do_not_mix(exported, tmp_path, monkeypatch):
     def second(*_):
         write_folder(tmp_path / "model", CONFIG, exported.params, RELEASE, exported.proof)
+
     monkeypatch.setattr(huggingface, "verify", second)
     with pytest.raises(UserError, match="another xgen process"):
         write_folder(tmp_path / "model", CONFIG, exported.params, RELEASE, exported.proof)
@@ -181,8 +186,12 @@ def test_weights_that_do_not_belong_are_told(copy, change, message):
 
 
 def test_the_frequencies_that_old_versions_saved_are_ignored(exported, copy):
-    edit_tensors(copy, lambda tensors: tensors.update(
-        {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": np.ones(4, np.float32) for i in (0, 1)}))
+    edit_tensors(
+        copy,
+        lambda tensors: tensors.update(
+            {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": np.ones(4, np.float32) for i in (0, 1)}
+        ),
+    )
     assert_same(read_folder(copy)[1], exported.params)
 
 
@@ -199,9 +208,13 @@ def test_a_folder_without_weights_or_with_a_broken_index_is_told(copy):
     with pytest.raises(UserError, match="holds no weights"):
         read_folder(copy)
     index = copy / "model.safetensors.index.json"
-    for text, message in (("[]", "no weight_map"), ('{"weight_map": {"a": 1}}', "no weight_map"), ("{", "not valid"),
-                          ('{"weight_map": {"a": "gone.safetensors"}}', "'gone.safetensors', which is not"),
-                          ('{"weight_map": {"a": "../outside.safetensors"}}', "which is not in the folder")):
+    for text, message in (
+        ("[]", "no weight_map"),
+        ('{"weight_map": {"a": 1}}', "no weight_map"),
+        ("{", "not valid"),
+        ('{"weight_map": {"a": "gone.safetensors"}}', "'gone.safetensors', which is not"),
+        ('{"weight_map": {"a": "../outside.safetensors"}}', "which is not in the folder"),
+    ):
         index.write_text(text)
         with pytest.raises(UserError, match=message):
             read_folder(copy)
@@ -209,8 +222,15 @@ def test_a_folder_without_weights_or_with_a_broken_index_is_told(copy):
 
 def test_the_folder_holds_what_its_readers_need(exported, tmp_path):
     names = {path.name for path in exported.folder.iterdir()}
-    assert names == {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-                     "tokenizer_config.json", "README.md", "xgen.json"}
+    assert names == {
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "README.md",
+        "xgen.json",
+    }
     release = dataclasses.replace(RELEASE, template="report", extra={"NOTICE": "of others"})
     write_folder(tmp_path / "tuned", CONFIG, exported.params, release, exported.proof)
     assert {path.name for path in (tmp_path / "tuned").iterdir()} == names | {"chat_template.jinja", "NOTICE"}

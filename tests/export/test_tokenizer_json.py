@@ -58,9 +58,14 @@ def test_a_tokenizer_without_the_ladder_differs(tmp_path: Path) -> None:
 def test_a_tokenizer_with_runs_as_added_tokens_differs(tmp_path: Path) -> None:
     content = tokenizer_json()
     content["model"]["merges"] = content["model"]["merges"][:50_000]
-    content["added_tokens"] = sorted(content["added_tokens"] + [
-        {**content["added_tokens"][0], "id": rank, "content": run.decode(), "special": False}
-        for run, rank in RUN_RANKS.items()], key=lambda token: token["id"])
+    content["added_tokens"] = sorted(
+        content["added_tokens"]
+        + [
+            {**content["added_tokens"][0], "id": rank, "content": run.decode(), "special": False}
+            for run, rank in RUN_RANKS.items()
+        ],
+        key=lambda token: token["id"],
+    )
     vocab = content["model"]["vocab"]
     content["model"]["vocab"] = {token: rank for token, rank in vocab.items() if rank <= 50_256}
     assert num_differing(load(tmp_path, content)) > 100
@@ -72,8 +77,9 @@ def test_the_merges_are_gpt2s_and_the_ladder() -> None:
     assert time.process_time() - start < 3
     assert len(found) == 50_038
     assert found[:6] == [(b" ", b"t"), (b" ", b"a"), (b"h", b"e"), (b"i", b"n"), (b"r", b"e"), (b"o", b"n")]
-    assert [left + right for left, right in found] == [
-        token for token in mergeable_ranks() if len(token) > 1], "one merge for each token, in the order of the ranks"
+    assert [left + right for left, right in found] == [token for token in mergeable_ranks() if len(token) > 1], (
+        "one merge for each token, in the order of the ranks"
+    )
     assert all(len(left) == len(run) - 1 for (left, _), run in zip(found[50_000:], RUN_RANKS, strict=True))
 
 

@@ -59,18 +59,34 @@ def test_code_in_a_file_is_named_and_never_runs(tmp_path, protocol, place):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("pickled", [
-    b"\x80\x02cposix\nsystem\nX\x05\x00\x00\x00touch\x85R.", b"(S'touch x'\niposix\nsystem\n.",
-    b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.", b"\x80\x02ctorch\nload\n)R.",
-    b"\x80\x02ctorch._utils\n_rebuild_parameter\n)R.", b"\x80\x02ctorch\nLongStorage\n.",
-    b"\x80\x04\x8c\x05posix\x8c\x06system\x93.", b"\x80\x02ctorch\nFloatStorage\n)R.",
-    b"\x80\x02ccollections\nOrderedDict\n)\x81.",
-], ids=["system", "inst", "eval", "load", "parameter", "int64", "stack global", "call of a type", "newobj"])
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02cposix\nsystem\nX\x05\x00\x00\x00touch\x85R.",
+        b"(S'touch x'\niposix\nsystem\n.",
+        b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.",
+        b"\x80\x02ctorch\nload\n)R.",
+        b"\x80\x02ctorch._utils\n_rebuild_parameter\n)R.",
+        b"\x80\x02ctorch\nLongStorage\n.",
+        b"\x80\x04\x8c\x05posix\x8c\x06system\x93.",
+        b"\x80\x02ctorch\nFloatStorage\n)R.",
+        b"\x80\x02ccollections\nOrderedDict\n)\x81.",
+    ],
+    ids=["system", "inst", "eval", "load", "parameter", "int64", "stack global", "call of a type", "newobj"],
+)
 def test_what_a_checkpoint_never_needs_is_refused_by_name(tmp_path, pickled):
     with pytest.raises(UserError, match="asks for") as refused:
         tensors(archive(tmp_path / "a.bin", pickled, {}))
-    names = ("posix.system", "builtins.eval", "torch.load", "_rebuild_parameter", "LongStorage", "FloatStorage",
-             "NEWOBJ", "instruction")
+    names = (
+        "posix.system",
+        "builtins.eval",
+        "torch.load",
+        "_rebuild_parameter",
+        "LongStorage",
+        "FloatStorage",
+        "NEWOBJ",
+        "instruction",
+    )
     assert any(name in str(refused.value) for name in names)
 
 
@@ -80,16 +96,25 @@ def described(**views: tuple[int, tuple[int, int], tuple[int, int]]) -> bytes:
     pickled = b"\x80\x02}("
     for name, (offset, shape, stride) in views.items():
         numbers = b"K%cK%cK%c\x86K%cK%c\x86" % (offset, *shape, *stride)
-        pickled += (b"X\x01\x00\x00\x00" + name.encode() + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + numbers
-                    + b"\x89ccollections\nOrderedDict\n)RtR")
+        pickled += (
+            b"X\x01\x00\x00\x00"
+            + name.encode()
+            + b"ctorch._utils\n_rebuild_tensor_v2\n("
+            + storage
+            + numbers
+            + b"\x89ccollections\nOrderedDict\n)RtR"
+        )
     return pickled + b"u."
 
 
 def test_reading_needs_no_torch_and_follows_offsets_and_strides(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     numbers = np.arange(12, dtype=np.float32)
-    path = archive(tmp_path / "a.bin", described(a=(4, (2, 3), (3, 1)), b=(0, (3, 4), (1, 3))),
-                   {"data/0": numbers.tobytes(), "byteorder": b"little"})
+    path = archive(
+        tmp_path / "a.bin",
+        described(a=(4, (2, 3), (3, 1)), b=(0, (3, 4), (1, 3))),
+        {"data/0": numbers.tobytes(), "byteorder": b"little"},
+    )
     found = tensors(path)
     np.testing.assert_array_equal(found["a"].read(), numbers[4:10].reshape(2, 3))
     np.testing.assert_array_equal(found["b"].read(), numbers.reshape(4, 3).T)
@@ -120,8 +145,13 @@ def torch():
 def saved(torch, tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("saved") / "a.bin"
     base = torch.arange(24, dtype=torch.float32)
-    state = {"a": base.reshape(4, 6)[1:3, ::2], "b": torch.ones(3, dtype=torch.bfloat16) / 3,
-             "c": base.reshape(4, 6).half().t(), "d": torch.tensor(5.0), "e": base[:1].expand(3)}
+    state = {
+        "a": base.reshape(4, 6)[1:3, ::2],
+        "b": torch.ones(3, dtype=torch.bfloat16) / 3,
+        "c": base.reshape(4, 6).half().t(),
+        "d": torch.tensor(5.0),
+        "e": base[:1].expand(3),
+    }
     torch.save(collections.OrderedDict(state), path)
     return path.read_bytes()
 
@@ -151,7 +181,7 @@ def test_the_format_before_zip_is_told_as_such(torch, tmp_path):
 @pytest.mark.parity
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_a_cut_file_is_told_as_such(saved, tmp_path, share):
-    (tmp_path / "cut.bin").write_bytes(saved[:int(len(saved) * share)])
+    (tmp_path / "cut.bin").write_bytes(saved[: int(len(saved) * share)])
     with pytest.raises(UserError, match="cut short"):
         tensors(tmp_path / "cut.bin")
 

@@ -28,6 +28,7 @@ def swap(names: tuple[str, str]):
     def change(tensors: dict[str, np.ndarray]) -> None:
         a, b = (LAYER + name + ".weight" for name in names)
         tensors[a], tensors[b] = tensors[b], tensors[a]
+
     return change
 
 
@@ -35,6 +36,7 @@ def each(function, *names: str):
     def change(tensors: dict[str, np.ndarray]) -> None:
         for name in names:
             tensors[name + ".weight"] = function(tensors[name + ".weight"])
+
     return change
 
 
@@ -61,8 +63,9 @@ def test_files_with_other_weights_are_refused(exported, copy, change):
         verify(copy, exported.proof)
 
 
-@pytest.mark.parametrize(("name", "value"),
-                         [("num_attention_heads", 4), ("rms_norm_eps", 0.1), ("num_hidden_layers", 1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_attention_heads", 4), ("rms_norm_eps", 0.1), ("num_hidden_layers", 1)]
+)
 def test_a_config_that_describes_another_network_is_refused(exported, copy, name, value):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {name: value}))

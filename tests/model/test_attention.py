@@ -23,8 +23,9 @@ def random_qkv(length: int, seed: int) -> tuple[jax.Array, ...]:
 def test_blockwise_equals_the_definition_for_any_block_and_any_segments(length, block):
     q, k, v = random_qkv(length, block)
     segments = jnp.sort(jax.random.randint(jax.random.key(block), (2, length), 0, 4, dtype=jnp.int32), axis=1)
-    found, expected = (jax.jit(kind, static_argnums=(4, 5))(q, k, v, segments, block, float32)
-                       for kind in (blockwise, definition))
+    found, expected = (
+        jax.jit(kind, static_argnums=(4, 5))(q, k, v, segments, block, float32) for kind in (blockwise, definition)
+    )
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 

@@ -39,8 +39,9 @@ def test_log_probabilities_survive_logits_that_would_overflow():
     h, head = jnp.full((1, 2, 4), 300.0), jnp.stack([jnp.full(4, 1.0), jnp.full(4, -1.0), jnp.zeros(4)])
     found = token_logprobs(h, head, jnp.array([[0, 2]], jnp.int32), FLOAT32)
     np.testing.assert_allclose(found, [[0.0, -1200.0]], atol=1e-3)
-    loss, gradient = jax.value_and_grad(cross_entropy)(h, head, jnp.array([[0, 2]], jnp.int32), jnp.ones((1, 2)),
-                                                       FLOAT32)
+    loss, gradient = jax.value_and_grad(cross_entropy)(
+        h, head, jnp.array([[0, 2]], jnp.int32), jnp.ones((1, 2)), FLOAT32
+    )
     assert np.isfinite(loss)
     assert np.isfinite(gradient).all()
 

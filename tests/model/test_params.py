@@ -15,12 +15,16 @@ def test_the_7b_shape_has_the_released_number_of_parameters():
 def test_twelve_rows_are_the_whole_network():
     assert len(table(SMALL)) == 12
     assert jax.tree.map(lambda x: (x.shape, x.dtype), params_of()) == jax.tree.map(
-        lambda x: (x.shape, x.dtype), abstract(SMALL))
+        lambda x: (x.shape, x.dtype), abstract(SMALL)
+    )
 
 
 def test_norms_are_never_decayed_also_where_layers_are_stacked():
     assert {name for name, decayed in decay_mask(SMALL).items() if not decayed} == {
-        "attention_norm", "ffn_norm", "final_norm"}
+        "attention_norm",
+        "ffn_norm",
+        "final_norm",
+    }
 
 
 def test_matrices_start_at_the_stated_deviation_and_norms_at_one():

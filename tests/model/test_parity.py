@@ -35,9 +35,14 @@ SHAPED = pytest.mark.parametrize(("config", "batch", "length"), SHAPES.values(),
 def random_params(config: ModelConfig) -> dict[str, np.ndarray]:
     """Weights far from their start: norms too, which all ones would hide."""
     random = np.random.default_rng(config.dim)
-    return {row.name: (random.uniform(0.5, 1.5, shape_of(row, config)) if row.start == "ones" else
-                       random.normal(0, 2 * config.init_std, shape_of(row, config))).astype(np.float32)
-            for row in table(config)}
+    return {
+        row.name: (
+            random.uniform(0.5, 1.5, shape_of(row, config))
+            if row.start == "ones"
+            else random.normal(0, 2 * config.init_std, shape_of(row, config))
+        ).astype(np.float32)
+        for row in table(config)
+    }
 
 
 def random_tokens(config: ModelConfig, batch: int, length: int) -> np.ndarray:
@@ -71,8 +76,9 @@ def test_segments_and_positions_of_a_packed_row_are_those_of_the_second_implemen
     for attention in ("definition", "blockwise"):
         compute = dataclasses.replace(COMPUTE, attention=attention)
         jax_params = jax.tree.map(jnp.asarray, params)
-        h_BLD = hidden(jax_params, jnp.asarray(tokens_BL), jnp.asarray(positions_BL), jnp.asarray(segments_BL), config,
-                       compute)
+        h_BLD = hidden(
+            jax_params, jnp.asarray(tokens_BL), jnp.asarray(positions_BL), jnp.asarray(segments_BL), config, compute
+        )
         found = logits(jax_params, h_BLD, compute)
         for b in range(2):
             expected = reference.logits(params, tokens_BL[b], positions_BL[b], segments_BL[b], config)
@@ -82,11 +88,22 @@ def test_segments_and_positions_of_a_packed_row_are_those_of_the_second_implemen
 def hugging_face(config: ModelConfig, params: dict[str, np.ndarray], length: int):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(
-        vocab_size=config.vocab_size, hidden_size=config.dim, intermediate_size=config.ffn_dim,
-        num_hidden_layers=config.num_layers, num_attention_heads=config.num_heads, max_position_embeddings=length,
-        rms_norm_eps=config.norm_eps, rope_theta=config.rope_base, tie_word_embeddings=False, bos_token_id=None,
-        eos_token_id=None, attn_implementation="eager"))
+    model = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.dim,
+            intermediate_size=config.ffn_dim,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            max_position_embeddings=length,
+            rms_norm_eps=config.norm_eps,
+            rope_theta=config.rope_base,
+            tie_word_embeddings=False,
+            bos_token_id=None,
+            eos_token_id=None,
+            attn_implementation="eager",
+        )
+    )
     state = {}
     for row in table(config):
         if row.stacked:

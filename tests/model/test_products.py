@@ -47,8 +47,13 @@ def test_a_plain_cast_would_round_the_gradient_so_the_check_can_fail():
     a, b = jax.random.normal(jax.random.key(0), (8, 16)), jax.random.normal(jax.random.key(1), (20, 16))
 
     def cast(b):
-        return jnp.sum(jnp.sin(jnp.einsum("LD,FD->LF", a.astype(jnp.bfloat16), b.astype(jnp.bfloat16),
-                                          preferred_element_type=jnp.float32)))
+        return jnp.sum(
+            jnp.sin(
+                jnp.einsum(
+                    "LD,FD->LF", a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), preferred_element_type=jnp.float32
+                )
+            )
+        )
 
     assert is_rounded(jax.grad(cast)(b))
 

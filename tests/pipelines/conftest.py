@@ -1,6 +1,7 @@
 """One finished run of the recipe `micro`, made as a user makes it, for all tests of this room."""
 
 import pytest
+
 from pipelines.runs import xgen
 
 

@@ -19,8 +19,14 @@ def environment() -> dict[str, str]:
 
 
 def start(root: Path, *arguments: str, **options: Any) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "xgen.cli", *arguments, "--root", str(root)], env=environment(),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "xgen.cli", *arguments, "--root", str(root)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
 
 
 def xgen(root: Path, *arguments: str, code: int = 0, **options: Any) -> str:

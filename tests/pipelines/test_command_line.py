@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from pipelines.runs import base_of, environment, tuned_of, xgen
 
+from pipelines.runs import base_of, environment, tuned_of, xgen
 from xgen.cli import VERBS, main
 
 
@@ -50,42 +50,59 @@ def test_a_folder_of_something_else_is_refused(capsys, tmp_path):
 
 
 def test_an_unknown_field_gets_a_suggestion_and_a_wrong_type_is_named(capsys):
-    for arguments, expected in ((["--stages.2.context-lenght", "5"], "--stages.2.context-length"),
-                                (["--model.dim", "many"], "--model.dim")):
+    for arguments, expected in (
+        (["--stages.2.context-lenght", "5"], "--stages.2.context-length"),
+        (["--model.dim", "many"], "--model.dim"),
+    ):
         with pytest.raises(SystemExit) as ended:
             main(["pretrain", "tiny", *arguments])
         assert ended.value.code == 2
         assert expected in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("overrides", "expected"), [
-    (["--stages.2.context-length", "300"], "expected a batch of whole rows"),
-    (["--stages.1.mixture", "stage-3"], "Did you mean 'stage-"),
-    (["--stages.0.context-length", "1024"], "expected stages of growing context"),
-    (["--model.num-heads", "5"], "heads of one whole, even size"),
-    (["--optimizer.beta2", "1.5"], "betas in [0, 1)"),
-    (["--sampling.top-p", "0"], "top_p in (0, 1]"),
-    (["--data.sources.0.max-tokens", "-1"], "max_tokens -1"),
-])
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["--stages.2.context-length", "300"], "expected a batch of whole rows"),
+        (["--stages.1.mixture", "stage-3"], "Did you mean 'stage-"),
+        (["--stages.0.context-length", "1024"], "expected stages of growing context"),
+        (["--model.num-heads", "5"], "heads of one whole, even size"),
+        (["--optimizer.beta2", "1.5"], "betas in [0, 1)"),
+        (["--sampling.top-p", "0"], "top_p in (0, 1]"),
+        (["--data.sources.0.max-tokens", "-1"], "max_tokens -1"),
+    ],
+)
 def test_an_impossible_value_is_refused_before_anything_is_made(capsys, tmp_path, overrides, expected):
     assert expected in refused(capsys, "pretrain", "tiny", *overrides, "--root", str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("overrides", "expected"), [
-    (["--execution.layout", "data_and_modell"], "Did you mean 'data_and_model'?"),
-    (["--execution.data-axis", "64"], "a mesh of 64 x 1 devices"),
-    (["--data.sources.0.reader", "own_pros"], "Did you mean 'own_prose'?"),
-    (["--data.sources.0.reader", "files", "--data.sources.0.location", "nowhere"], "nowhere"),
-])
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["--execution.layout", "data_and_modell"], "Did you mean 'data_and_model'?"),
+        (["--execution.data-axis", "64"], "a mesh of 64 x 1 devices"),
+        (["--data.sources.0.reader", "own_pros"], "Did you mean 'own_prose'?"),
+        (["--data.sources.0.reader", "files", "--data.sources.0.location", "nowhere"], "nowhere"),
+    ],
+)
 def test_what_only_shows_when_it_runs_is_one_sentence_too(capsys, tmp_path, overrides, expected):
     assert expected in refused(capsys, "pretrain", "micro", *overrides, "--root", str(tmp_path))
 
 
 def test_an_empty_corpus_is_refused(capsys, tmp_path):
     (tmp_path / "texts").mkdir()
-    line = refused(capsys, "prepare", "micro", "--data.sources.0.reader", "files", "--data.sources.0.location",
-                   str(tmp_path / "texts"), "--root", str(tmp_path / "root"))
+    line = refused(
+        capsys,
+        "prepare",
+        "micro",
+        "--data.sources.0.reader",
+        "files",
+        "--data.sources.0.location",
+        str(tmp_path / "texts"),
+        "--root",
+        str(tmp_path / "root"),
+    )
     assert "prose" in line
 
 
@@ -143,9 +160,14 @@ def test_a_disk_that_fills_up_is_one_sentence_and_the_same_command_continues(tmp
 
 def test_a_question_is_answered_and_the_context_is_counted(finished):
     root, _ = finished
-    chat = subprocess.run([sys.executable, "-m", "xgen.cli", "chat", "micro", "--root", str(root)], env=environment(),
-                          input="What is a list?\n/what\n/reset\nAnd now?\n/exit\n", capture_output=True, text=True,
-                          check=True)
+    chat = subprocess.run(
+        [sys.executable, "-m", "xgen.cli", "chat", "micro", "--root", str(root)],
+        env=environment(),
+        input="What is a list?\n/what\n/reset\nAnd now?\n/exit\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert chat.stdout.count("of 256 tokens of context used]") == 2
     assert "There is no command /what" in chat.stdout
     assert "The conversation starts anew" in chat.stdout

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from pipelines.runs import assert_same_run, base_of, metrics_of, share_compiled_programs, start, tuned_of, xgen
 
 PATIENCE = 240
@@ -63,8 +64,13 @@ def test_five_kills_at_random_moments_of_the_whole_pipeline_change_no_bit(finish
     moments = random.Random(time.time_ns())
     for _ in range(5):
         delay, started = moments.uniform(1, 12), time.monotonic()
-        kill_when(root, lambda started=started, delay=delay: time.monotonic() > started + delay, signal.SIGKILL,
-                  "quickstart", "micro")
+        kill_when(
+            root,
+            lambda started=started, delay=delay: time.monotonic() > started + delay,
+            signal.SIGKILL,
+            "quickstart",
+            "micro",
+        )
     xgen(root, "quickstart", "micro")
     assert_same_run(base_of(root), base_of(finished[0]))
     assert_same_run(tuned_of(root), tuned_of(finished[0]))

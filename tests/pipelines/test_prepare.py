@@ -42,8 +42,11 @@ def prepared(recipe, tmp_path_factory):
 
 def bytes_of(folder: Path) -> dict[str, str]:
     """The sha256 of every file that is no lock."""
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
 
 
 def windows_in(text: str) -> set[int]:
@@ -60,12 +63,13 @@ def trained_texts(prepared, recipe):
         ends = np.flatnonzero(stream.reshape(-1) == END_OF_TEXT)
         assert ends[-1] == stream.size - 1
         for start, end in zip([-1, *ends[:-1]], ends, strict=True):
-            yield stage, decode(stream.reshape(-1)[start + 1:end])
+            yield stage, decode(stream.reshape(-1)[start + 1 : end])
 
 
 def test_every_piece_of_every_stage_is_a_document_or_its_beginning(prepared, recipe):
-    kept = {document.text: source.name for source in recipe.data.sources
-            for document in prepared.documents(source.name)}
+    kept = {
+        document.text: source.name for source in recipe.data.sources for document in prepared.documents(source.name)
+    }
     tokens: dict[tuple[str, str], int] = {}
     for stage, text in trained_texts(prepared, recipe):
         source = kept.get(text) or next(source for whole, source in kept.items() if whole.startswith(text))
@@ -167,8 +171,12 @@ def test_killed_again_and_again_it_ends_with_the_bytes_of_an_undisturbed_run(rec
     (tmp_path / "recipe.json").write_text(json.dumps(to_plain(recipe)))
     killed = 0
     for files_before in (1, 4, 4, 3, 4, 5):  # written anew by each start: held_out.npy and fates/
-        ended = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "recipe.json", tmp_path, str(files_before)],
-                               capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED, tmp_path / "recipe.json", tmp_path, str(files_before)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         killed += ended.returncode == -signal.SIGKILL
         assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
     assert killed == 6

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipelines.runs import base_of, metrics_of, tuned_of, xgen
 
+from pipelines.runs import base_of, metrics_of, tuned_of, xgen
 from xgen.core.ledger import read_json
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "micro_losses.json"
@@ -26,8 +26,10 @@ def test_a_person_reads_one_line_a_stage_and_at_the_end_where_to_look(finished):
 
 def test_the_losses_are_the_golden_ones(finished):
     root, _ = finished
-    found = {"base": [line["loss"] for line in metrics_of(base_of(root))],
-             "tuned": [line["loss"] for line in metrics_of(tuned_of(root))]}
+    found = {
+        "base": [line["loss"] for line in metrics_of(base_of(root))],
+        "tuned": [line["loss"] for line in metrics_of(tuned_of(root))],
+    }
     expected = json.loads(GOLDEN.read_text())
     for run, losses in expected.items():
         np.testing.assert_allclose(found[run], losses, atol=1e-3, err_msg=f"{run}: {found[run]}")
@@ -47,7 +49,11 @@ def test_every_part_left_its_result(finished):
     assert read_json(tuned / "parent.json") == {"run": base.name, "step": 25}
     stages = read_json(base / "results" / "perplexity.json")["stages"]
     assert [(stage["name"], stage["context_length"]) for stage in stages] == [
-        ("1a", 64), ("1b", 128), ("1c", 256), ("2", 256)]
+        ("1a", 64),
+        ("1b", 128),
+        ("1c", 256),
+        ("2", 256),
+    ]
     page = (base / "report.html").read_text()
     assert page.count("<svg") >= 2
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "")
@@ -89,10 +95,20 @@ def test_an_export_becomes_a_run_that_generates_the_same_and_can_be_exported_aga
     root, _ = finished
     folder = tuned_of(root) / "huggingface"
     xgen(tmp_path, "import", str(folder))
-    asked = ("--prompt", "The tide comes in", "--as-text", "--sampling.temperature", "0",
-             "--execution.attention-block", "64", "--sampling.max-new-tokens", "8")
-    answers = {xgen(tmp_path, "generate", str(target), *asked)
-               for target in (folder, base_of(tmp_path), tuned_of(root))}
+    asked = (
+        "--prompt",
+        "The tide comes in",
+        "--as-text",
+        "--sampling.temperature",
+        "0",
+        "--execution.attention-block",
+        "64",
+        "--sampling.max-new-tokens",
+        "8",
+    )
+    answers = {
+        xgen(tmp_path, "generate", str(target), *asked) for target in (folder, base_of(tmp_path), tuned_of(root))
+    }
     assert len(answers) == 1
     assert answers.pop().startswith("The tide comes in")
     xgen(tmp_path, "export", str(base_of(tmp_path)))

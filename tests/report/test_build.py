@@ -53,11 +53,28 @@ def test_a_complete_run_shows_its_numbers(complete: RunFolder, tuned: RunFolder)
     html = build(complete, tuned)
     text = Page(html).text
     assert "<title>xgen run tiny-cab216e146</title>" in html
-    for shown in ("411,648", "412k", "819 → 409", "It falls, and the intervals lie apart", "107 of 107", "13,911,168",
-                  "AMD EPYC 7B13", "2 min 31 s", "3 min 34 s from data to export, 2.4 GB at most", "3.1e-06",
-                  "Return the sum of a and b.", "prose 75.0 % · code 25.0 %", "natural language 95.3 % · code 4.7 %",
-                  "164,352", "1,200,000", "held out", "granted to the the Python",
-                  "Figure 1.", "Figure 2.", "Figure 3."):
+    for shown in (
+        "411,648",
+        "412k",
+        "819 → 409",
+        "It falls, and the intervals lie apart",
+        "107 of 107",
+        "13,911,168",
+        "AMD EPYC 7B13",
+        "2 min 31 s",
+        "3 min 34 s from data to export, 2.4 GB at most",
+        "3.1e-06",
+        "Return the sum of a and b.",
+        "prose 75.0 % · code 25.0 %",
+        "natural language 95.3 % · code 4.7 %",
+        "164,352",
+        "1,200,000",
+        "held out",
+        "granted to the the Python",
+        "Figure 1.",
+        "Figure 2.",
+        "Figure 3.",
+    ):
         assert shown in text, shown
     assert "7 left out: longer than the context" in text
     assert "Not run yet" not in text and "is not finished" not in text
@@ -88,7 +105,8 @@ def test_hostile_sample_text_stays_text(complete: RunFolder, tuned: RunFolder) -
 def test_half_a_surrogate_pair_does_not_stop_the_page(bare: RunFolder) -> None:
     (bare.path / "results").mkdir()
     (bare.path / "results" / "samples.json").write_text(
-        r'{"base": [{"prompt": "a", "text": "\ud83d\u0000", "finish": "stop"}]}')
+        r'{"base": [{"prompt": "a", "text": "\ud83d\u0000", "finish": "stop"}]}'
+    )
     assert r"\ud83d\u0000" in write(bare, None).read_text(encoding="utf-8")
 
 
@@ -113,10 +131,12 @@ def test_every_id_is_there_once(complete: RunFolder, tuned: RunFolder) -> None:
 
 
 def test_the_same_folder_gives_the_same_bytes_in_another_process(complete: RunFolder, tuned: RunFolder) -> None:
-    again = ("import sys; from pathlib import Path; from xgen.core.ledger import RunFolder as R; "
-             "from xgen.report.build import build; a, b = map(Path, sys.argv[1:]); "
-             "page = build(R.open(a), R.open(b)); assert not [m for m in sys.modules if m.split('.')[0] == 'jax']; "
-             "sys.stdout.buffer.write(page.encode())")
+    again = (
+        "import sys; from pathlib import Path; from xgen.core.ledger import RunFolder as R; "
+        "from xgen.report.build import build; a, b = map(Path, sys.argv[1:]); "
+        "page = build(R.open(a), R.open(b)); assert not [m for m in sys.modules if m.split('.')[0] == 'jax']; "
+        "sys.stdout.buffer.write(page.encode())"
+    )
     other = subprocess.run([sys.executable, "-c", again, complete.path, tuned.path], capture_output=True, check=True)
     path = write(complete, tuned)
     assert path.name == "report.html"

@@ -60,9 +60,11 @@ def test_a_name_with_markup_or_math_is_drawn_as_it_is(complete: RunFolder) -> No
 
 
 def test_colors_are_left_to_the_page(complete: RunFolder, tuned: RunFolder) -> None:
-    for svg in (figures.loss_over_tokens(complete.metrics.read(), TINY.stages),
-                figures.perplexity_over_position(complete.read_result("perplexity")["stages"]),
-                figures.tuning_loss(tuned.metrics.read())):
+    for svg in (
+        figures.loss_over_tokens(complete.metrics.read(), TINY.stages),
+        figures.perplexity_over_position(complete.read_result("perplexity")["stages"]),
+        figures.tuning_loss(tuned.metrics.read()),
+    ):
         assert not re.findall(r"(?<!, )#[0-9a-f]{6}\b", svg), "a color that the dark page cannot change"
         assert "var(--series-" in svg
 
@@ -85,5 +87,5 @@ def test_smoothing_is_the_mean_of_the_neighbors_that_exist(values: list[float], 
     got = figures._smooth(np.array(values, float), window)
     width = min(window, len(values))
     for i, value in enumerate(got):
-        around = values[max(0, i - width // 2):i - width // 2 + width]
+        around = values[max(0, i - width // 2) : i - width // 2 + width]
         np.testing.assert_allclose(value, np.mean(around), atol=1e-9)

@@ -22,7 +22,7 @@ def rows_after(caption: str, text: str) -> list[list[str]]:
     """Split what follows a caption into rows of cells, whether the copy draws tables with bars or with spaces."""
     start = re.search(caption, text)
     assert start is not None
-    lines = re.split(r"\n\s*Table \d", text[start.end():])[0].splitlines()
+    lines = re.split(r"\n\s*Table \d", text[start.end() :])[0].splitlines()
     return [re.split(r"\s*\|\s*", line.strip(" |")) if "|" in line else line.split() for line in lines]
 
 
@@ -41,26 +41,33 @@ def test_no_row_of_the_report_is_missing(copy: str) -> None:
     text = copy_of_report(copy)
     for table in published.TABLES:
         rows = rows_after(f"Table {table.number}:", text)
-        models = [row[0] for row in rows if len(row) == len(table.columns) + 1
-                  and all(re.fullmatch(r"\$?\s*[\d.]+\D*", cell) for cell in row[1:])]
+        models = [
+            row[0]
+            for row in rows
+            if len(row) == len(table.columns) + 1 and all(re.fullmatch(r"\$?\s*[\d.]+\D*", cell) for cell in row[1:])
+        ]
         assert models == list(table.rows), table.number
 
 
 def test_the_plan_stands_in_the_report() -> None:
     text = " ".join(copy_of_report("technical-report-plain.txt").split())
     first, second, third = published.STAGES
-    assert (f"First, {first.tokens // 10**9}B tokens with sequence length of {first.context_length // 1024}K tokens "
-            f"are observed, then {second.tokens // 10**9}B tokens with {second.context_length // 1024}K, finally, "
-            f"{third.tokens // 10**9}B tokens with {third.context_length // 1024}K length") in text
+    assert (
+        f"First, {first.tokens // 10**9}B tokens with sequence length of {first.context_length // 1024}K tokens "
+        f"are observed, then {second.tokens // 10**9}B tokens with {second.context_length // 1024}K, finally, "
+        f"{third.tokens // 10**9}B tokens with {third.context_length // 1024}K length"
+    ) in text
     language, code = published.STAGE_1.values()
     assert f"Natural language data {language} 95.31 Code data {code} 4.69 Total {language + code:.2f} 100" in text
     assert "Data from stage 1 55 50 BigCode Starcoder data 55 50 Total 110 100" in text
     assert [*published.STAGE_2.values()] == [55, 55]
     assert f"from 32,000 to {published.VOCABULARY:,} tokens" in text
     assert f"less than {published.MIN_DOCUMENT_TOKENS} tokens after tokenization" in text
-    assert (f"β1 = {published.TUNING_BETA1} and β2 = {published.TUNING_BETA2}, cosine decay for learning rate down to "
-            f"10% of an initial value 2× 10−5, a batch size of {published.TUNING_BATCH}, and a sequence length of "
-            f"{published.TUNING_CONTEXT_LENGTH:,} tokens") in text
+    assert (
+        f"β1 = {published.TUNING_BETA1} and β2 = {published.TUNING_BETA2}, cosine decay for learning rate down to "
+        f"10% of an initial value 2× 10−5, a batch size of {published.TUNING_BATCH}, and a sequence length of "
+        f"{published.TUNING_CONTEXT_LENGTH:,} tokens"
+    ) in text
     assert published.TUNING_LEARNING_RATE == 2e-5
     assert f"train our models for {published.TUNING_EPOCHS} epochs" in text
 

@@ -36,20 +36,38 @@ def test_the_last_loss_is_a_mean_over_the_last_tenth() -> None:
 
 
 def test_old_folders_with_fewer_notes_still_have_a_table() -> None:
-    table = tables.environment([{"time": "then", "devices": ["cpu 0", "cpu 1"]},
-                                {"time": "2026-11-22T13:00:00+00:00", "memory_gb": 15.64}])
+    table = tables.environment(
+        [{"time": "then", "devices": ["cpu 0", "cpu 1"]}, {"time": "2026-11-22T13:00:00+00:00", "memory_gb": 15.64}]
+    )
     assert table.columns == ("Time", "Devices", "Memory (GB)")
     assert table.rows == (("then", "cpu 0, cpu 1", "–"), ("2026-11-22 13:00:00 UTC", "–", "15.6"))
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
     assert [numbers.short(value) for value in (0, 999, 1000, 411_648, 999_999, 174_520_000_000, 1.5e12)] == [
-        "0", "999", "1k", "412k", "1M", "175B", "1.5T"]
+        "0",
+        "999",
+        "1k",
+        "412k",
+        "1M",
+        "175B",
+        "1.5T",
+    ]
     assert [numbers.duration(value) for value in (0.24, 59, 59.7, 312, 12_000, 360_000)] == [
-        "0.2 s", "59 s", "1 min 0 s", "5 min 12 s", "3 h 20 min", "4 d 4 h"]
+        "0.2 s",
+        "59 s",
+        "1 min 0 s",
+        "5 min 12 s",
+        "3 h 20 min",
+        "4 d 4 h",
+    ]
     assert [numbers.context(value) for value in (128, 512, 2048, 8192, 1000)] == ["128", "512", "2K", "8K", "1,000"]
     assert [numbers.figures(value) for value in (6.1264, 408.21, 1098.4, float("nan"))] == [
-        "6.126", "408.2", "1,098", "nan"]
+        "6.126",
+        "408.2",
+        "1,098",
+        "nan",
+    ]
 
 
 def test_the_machine_is_named_by_what_computed() -> None:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from model.networks import FLOAT32, SMALL, params_of
 
+from model.networks import FLOAT32, SMALL, params_of
 from xgen.core.errors import UserError
 from xgen.core.protocols import LanguageModel
 from xgen.model.cache import empty
@@ -28,8 +28,9 @@ def engine() -> Engine:
 
 
 def plain_logits(params, tokens, config=SMALL):
-    return np.asarray(jax.jit(forward, static_argnums=(2, 3))(params, jnp.asarray([tokens], jnp.int32), config,
-                                                              FLOAT32))[0]
+    return np.asarray(
+        jax.jit(forward, static_argnums=(2, 3))(params, jnp.asarray([tokens], jnp.int32), config, FLOAT32)
+    )[0]
 
 
 def test_the_engine_is_a_language_model(engine):
@@ -106,11 +107,20 @@ def test_unused_rows_are_never_chosen():
 def test_window_and_score_are_sums_of_the_plain_log_probabilities(engine):
     rows = np.random.default_rng(0).integers(0, SMALL.vocab_size, (5, 30)).astype(np.int32)
     found = engine.window(rows)
-    expected = np.stack([
-        np.take_along_axis(np.asarray(jax.nn.log_softmax(plain_logits(params_of(SMALL), row)))[:-1], row[1:, None],
-                           axis=1)[:, 0] for row in rows])
+    expected = np.stack(
+        [
+            np.take_along_axis(
+                np.asarray(jax.nn.log_softmax(plain_logits(params_of(SMALL), row)))[:-1], row[1:, None], axis=1
+            )[:, 0]
+            for row in rows
+        ]
+    )
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    requests = [(rows[0, :10].tolist(), rows[0, 10:14].tolist()), (rows[1, :3].tolist(), rows[1, 3:].tolist()),
-                (rows[2, :20].tolist(), rows[2, 20:21].tolist())]
+    requests = [
+        (rows[0, :10].tolist(), rows[0, 10:14].tolist()),
+        (rows[1, :3].tolist(), rows[1, 3:].tolist()),
+        (rows[2, :20].tolist(), rows[2, 20:21].tolist()),
+    ]
     assert engine.score(requests) == pytest.approx(
-        [expected[0, 9:13].sum(), expected[1, 2:].sum(), expected[2, 19:20].sum()], abs=1e-3)
+        [expected[0, 9:13].sum(), expected[1, 2:].sum(), expected[2, 19:20].sum()], abs=1e-3
+    )

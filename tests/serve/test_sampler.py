@@ -12,8 +12,9 @@ LOGITS = jnp.log(jnp.asarray(PROBABILITIES, jnp.float32))
 
 def drawn(temperature: float, top_p: float, num: int = 4000) -> np.ndarray:
     rows = jnp.broadcast_to(LOGITS, (num, 4))
-    tokens, _ = jax.jit(sample, static_argnums=5)(rows, row_keys(0, num), jnp.zeros(num, jnp.int32),
-                                                  jnp.float32(temperature), jnp.float32(top_p), 4)
+    tokens, _ = jax.jit(sample, static_argnums=5)(
+        rows, row_keys(0, num), jnp.zeros(num, jnp.int32), jnp.float32(temperature), jnp.float32(top_p), 4
+    )
     return np.bincount(np.asarray(tokens), minlength=4) / num
 
 
@@ -35,6 +36,10 @@ def test_top_p_keeps_the_smallest_set_that_holds_it():
 
 def test_a_draw_depends_on_the_position():
     rows = jnp.zeros((200, 4))
-    one, two = (np.asarray(sample(rows, row_keys(0, 200), jnp.full(200, position, jnp.int32), jnp.float32(1.0),
-                                  jnp.float32(1.0), 4)[0]) for position in (0, 1))
+    one, two = (
+        np.asarray(
+            sample(rows, row_keys(0, 200), jnp.full(200, position, jnp.int32), jnp.float32(1.0), jnp.float32(1.0), 4)[0]
+        )
+        for position in (0, 1)
+    )
     assert 0.5 < (one != two).mean() < 0.95

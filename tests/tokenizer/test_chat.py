@@ -27,7 +27,8 @@ texts = st.lists(adversarial_text, min_size=2, max_size=6).filter(lambda turns: 
 def test_the_form_of_the_report_has_single_spaces() -> None:
     assert decode(ids_of(talk("Hi.", "Hello."), "report")) == "### Human: Hi. ### Assistant: Hello.<|endoftext|>"
     assert decode(ids_of(talk("a", "b", "c", "d"), "report")) == (
-        "### Human: a ### Assistant: b<|endoftext|>### Human: c ### Assistant: d<|endoftext|>")
+        "### Human: a ### Assistant: b<|endoftext|>### Human: c ### Assistant: d<|endoftext|>"
+    )
 
 
 def test_the_released_forms_have_the_released_ids() -> None:
@@ -42,7 +43,8 @@ def test_the_released_forms_have_the_released_ids() -> None:
 
 def test_a_system_message_of_the_conversation_comes_first() -> None:
     assert decode(render_prompt(talk("Hi.", system="Be kind."), "report")) == (
-        "Be kind.\n\n### Human: Hi. ### Assistant:")
+        "Be kind.\n\n### Human: Hi. ### Assistant:"
+    )
     assert RELEASED_SYSTEM not in decode(render_prompt(talk("Hi.", system="Be kind."), "released"))
 
 
@@ -53,9 +55,9 @@ def test_a_prompt_is_the_exact_beginning_of_what_is_trained(template: str, turns
     whole = ids_of(talk(*turns), template)
     for end in range(1, len(turns), 2):
         prompt = render_prompt(talk(*turns[:end]), template)
-        assert whole[:len(prompt)] == prompt
-        answered = ids_of(talk(*turns[:end + 1]), template)
-        assert answered[len(prompt):] == [*encode(" " + turns[end]).tolist(), END_OF_TEXT]
+        assert whole[: len(prompt)] == prompt
+        answered = ids_of(talk(*turns[: end + 1]), template)
+        assert answered[len(prompt) :] == [*encode(" " + turns[end]).tolist(), END_OF_TEXT]
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -89,9 +91,16 @@ def test_no_message_can_write_a_control_token(turns: list[str]) -> None:
     assert all(piece.ids[-1] == END_OF_TEXT for piece in pieces if piece.teaches)
 
 
-@pytest.mark.parametrize("conversation", [talk(), talk("a"), talk("a", "b", "c"), Conversation("s", "k", (
-    Message("human", "a"), Message("human", "b"), Message("assistant", "c"))), Conversation("s", "k", (
-        Message("assistant", "c"),))])
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        talk(),
+        talk("a"),
+        talk("a", "b", "c"),
+        Conversation("s", "k", (Message("human", "a"), Message("human", "b"), Message("assistant", "c"))),
+        Conversation("s", "k", (Message("assistant", "c"),)),
+    ],
+)
 def test_turns_that_do_not_alternate_are_refused(conversation: Conversation) -> None:
     with pytest.raises(UserError, match="human and assistant in turn"):
         render(conversation, "report")

@@ -16,39 +16,113 @@ from xgen.tokenizer.encoding import StreamDecoder, decode, decode_bytes, encode,
 # Measured with the released tokenizer.
 RELEASED = {
     "The world is": [464, 995, 318],
-    "  ": [50286], "   ": [50285], "  x": [220, 2124], "a  b": [64, 220, 275], "x  ": [87, 50286], "x   ": [87, 50285],
-    " " * 31: [50257], " " * 32: [50257, 220], " " * 33: [50257, 50286], " " * 40: [50257, 50279],
-    " " * 62: [50257, 50257], " " * 63: [50257, 50257, 220], " " * 64: [50257, 50257, 50286],
-    "\t" * 9: [50287], "\t" * 10: [50287, 197], "\t" * 11 + "x": [50287, 197, 197, 87], "\t\tx": [197, 197, 87],
-    "\t\t\tx": [50294, 197, 87], "\t\treturn x": [197, 197, 7783, 2124], "    return x": [50285, 1441, 2124],
+    "  ": [50286],
+    "   ": [50285],
+    "  x": [220, 2124],
+    "a  b": [64, 220, 275],
+    "x  ": [87, 50286],
+    "x   ": [87, 50285],
+    " " * 31: [50257],
+    " " * 32: [50257, 220],
+    " " * 33: [50257, 50286],
+    " " * 40: [50257, 50279],
+    " " * 62: [50257, 50257],
+    " " * 63: [50257, 50257, 220],
+    " " * 64: [50257, 50257, 50286],
+    "\t" * 9: [50287],
+    "\t" * 10: [50287, 197],
+    "\t" * 11 + "x": [50287, 197, 197, 87],
+    "\t\tx": [197, 197, 87],
+    "\t\t\tx": [50294, 197, 87],
+    "\t\treturn x": [197, 197, 7783, 2124],
+    "    return x": [50285, 1441, 2124],
     "        y": [50281, 331],
-    "\n\n": [628], "\n    x": [198, 50285, 2124], "a\n        b": [64, 198, 50281, 275],
-    "  \n  y": [50286, 198, 220, 331], "x\n\n\n\ny": [87, 628, 198, 198, 88], " \t \t": [220, 197, 220, 197],
+    "\n\n": [628],
+    "\n    x": [198, 50285, 2124],
+    "a\n        b": [64, 198, 50281, 275],
+    "  \n  y": [50286, 198, 220, 331],
+    "x\n\n\n\ny": [87, 628, 198, 198, 88],
+    " \t \t": [220, 197, 220, 197],
     "def f(x):\n    return x\n": [4299, 277, 7, 87, 2599, 198, 50285, 1441, 2124, 198],
-    "if x:\n        y = 1\n        z = 2\n":
-        [361, 2124, 25, 198, 50281, 331, 796, 352, 198, 50281, 1976, 796, 362, 198],
-    "class A {\n\tvoid f() {\n\t\treturn;\n\t}\n}\n":
-        [4871, 317, 1391, 198, 197, 19382, 277, 3419, 1391, 198, 197, 197, 7783, 26, 198, 197, 92, 198, 92, 198],
+    "if x:\n        y = 1\n        z = 2\n": [
+        361,
+        2124,
+        25,
+        198,
+        50281,
+        331,
+        796,
+        352,
+        198,
+        50281,
+        1976,
+        796,
+        362,
+        198,
+    ],
+    "class A {\n\tvoid f() {\n\t\treturn;\n\t}\n}\n": [
+        4871,
+        317,
+        1391,
+        198,
+        197,
+        19382,
+        277,
+        3419,
+        1391,
+        198,
+        197,
+        197,
+        7783,
+        26,
+        198,
+        197,
+        92,
+        198,
+        92,
+        198,
+    ],
     "héllo 🤖 世界": [71, 2634, 18798, 12520, 97, 244, 220, 10310, 244, 45911, 234],
-    "12345": [10163, 2231], "don't": [9099, 470], "I'LL": [40, 6, 3069],
+    "12345": [10163, 2231],
+    "don't": [9099, 470],
+    "I'LL": [40, 6, 3069],
 }
 RELEASED_SPECIALS = {
-    "<|endoftext|>": [50256], "hello<fim_pad>": [31373, 50298],
+    "<|endoftext|>": [50256],
+    "hello<fim_pad>": [31373, 50298],
     "<fim_prefix>a<fim_suffix>b<fim_middle>": [50295, 64, 50297, 65, 50296],
 }
 CODE_SPECIALS_BY_ID = {
-    50295: "<fim_prefix>", 50296: "<fim_middle>", 50297: "<fim_suffix>", 50298: "<fim_pad>", 50299: "<filename>",
-    50300: "<gh_stars>", 50301: "<issue_start>", 50302: "<issue_comment>", 50303: "<issue_closed>",
-    50304: "<jupyter_start>", 50305: "<jupyter_text>", 50306: "<jupyter_code>", 50307: "<jupyter_output>",
-    50308: "<empty_output>", 50309: "<commit_before>", 50310: "<commit_msg>", 50311: "<commit_after>",
+    50295: "<fim_prefix>",
+    50296: "<fim_middle>",
+    50297: "<fim_suffix>",
+    50298: "<fim_pad>",
+    50299: "<filename>",
+    50300: "<gh_stars>",
+    50301: "<issue_start>",
+    50302: "<issue_comment>",
+    50303: "<issue_closed>",
+    50304: "<jupyter_start>",
+    50305: "<jupyter_text>",
+    50306: "<jupyter_code>",
+    50307: "<jupyter_output>",
+    50308: "<empty_output>",
+    50309: "<commit_before>",
+    50310: "<commit_msg>",
+    50311: "<commit_after>",
     50312: "<reponame>",
 }
 ADVERSARIAL = {
-    "100,000 spaces": " " * 100_000, "100,000 spaces and a word": " " * 100_000 + "x", "one letter": "a" * 20_000,
+    "100,000 spaces": " " * 100_000,
+    "100,000 spaces and a word": " " * 100_000 + "x",
+    "one letter": "a" * 20_000,
     "deep indentation": "".join(" " * n + f"x{n}\n" for n in range(200)),
-    "deep tabs": "".join("\t" * n + "x\r\n" for n in range(60)), "line breaks": "\r\n" * 500 + "\n" * 500 + "x",
-    "combining marks": "e" + "\u0301" * 300, "emoji": "👩\u200d👩\u200d👧🇩🇪🤖" * 50,
-    "bytes of ÿ": "ÿ" * 1_000, "rules": "=" * 3_000 + "-" * 777,
+    "deep tabs": "".join("\t" * n + "x\r\n" for n in range(60)),
+    "line breaks": "\r\n" * 500 + "\n" * 500 + "x",
+    "combining marks": "e" + "\u0301" * 300,
+    "emoji": "👩\u200d👩\u200d👧🇩🇪🤖" * 50,
+    "bytes of ÿ": "ÿ" * 1_000,
+    "rules": "=" * 3_000 + "-" * 777,
 }
 
 
@@ -109,7 +183,7 @@ def merged_by_the_book(piece: bytes, table: dict[bytes, int]) -> list[int]:
         rank, at = min((table.get(parts[i] + parts[i + 1], 1 << 30), i) for i in range(len(parts) - 1))
         if rank == 1 << 30:
             break
-        parts[at:at + 2] = [parts[at] + parts[at + 1]]
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
     return [table[part] for part in parts]
 
 
@@ -132,8 +206,16 @@ def test_surrogates_have_a_stated_rule() -> None:
     assert decode(encode("a\ud83eb\udd16")) == "a�b�"
 
 
-@pytest.mark.parametrize("text", ["a" * 1_000_000, " " * 1_000_000 + "x", " \n" * 500_000 + "é", "🤖" * 1_000_000,
-                                  "x" + "\u3000" * 400_000 + "y" + "\t" * 400_000 + "z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 1_000_000,
+        " " * 1_000_000 + "x",
+        " \n" * 500_000 + "é",
+        "🤖" * 1_000_000,
+        "x" + "\u3000" * 400_000 + "y" + "\t" * 400_000 + "z",
+    ],
+)
 def test_a_million_characters_of_one_kind_survive(text: str) -> None:
     assert decode(encode(text)) == text
 
@@ -163,10 +245,15 @@ def test_an_id_that_is_no_row_is_refused(token: int) -> None:
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.one_of(st.lists(st.integers(0, specials.NUM_ROWS - 1), max_size=30),
-                 adversarial_text.map(lambda text: encode(text).tolist())), st.booleans())
+@given(
+    st.one_of(
+        st.lists(st.integers(0, specials.NUM_ROWS - 1), max_size=30),
+        adversarial_text.map(lambda text: encode(text).tolist()),
+    ),
+    st.booleans(),
+)
 def test_streaming_gives_the_text_and_only_whole_characters(ids: list[int], cut: bool) -> None:
-    ids = ids[:len(ids) // 2] if cut else ids
+    ids = ids[: len(ids) // 2] if cut else ids
     stream = StreamDecoder()
     pieces = [stream.feed(token) for token in ids]
     assert "".join(pieces) + stream.finish() == decode(ids)
@@ -181,8 +268,14 @@ def test_threads_share_the_tokenizer() -> None:
     sources = library_sources(4)
     expected = [encode(source).tolist() for source in sources]
     found: list[bool] = []
-    threads = [threading.Thread(target=lambda: found.extend(
-        encode(source).tolist() == ids for source, ids in zip(sources, expected, strict=True))) for _ in range(8)]
+    threads = [
+        threading.Thread(
+            target=lambda: found.extend(
+                encode(source).tolist() == ids for source, ids in zip(sources, expected, strict=True)
+            )
+        )
+        for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -7,12 +7,70 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 FRAGMENTS = [
-    " ", "  ", "   ", "\t", "\t\t", "\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x1f", "\x85", "\xa0",
-    "\u1680", "\u200b", "\u2028", "\u3000", "\ufeff", "\0", "'s", "'LL", "'", "don't", "x", "Ab", "é",
-    "e\u0301", "ﬁ", "ß", "世界", "한국어", "привет", "عربي", "12", "3", "½", "٣", "²", "==", "-", "_",
-    "...", "🤖", "👩\u200d👩\u200d👧\u200d👦", "🇩🇪", "\U0010ffff", " " * 31, " " * 32, " " * 70,
-    "\t" * 9, "\t" * 10, "\t" * 21, "<|endoftext|>", "<fim_prefix>", "<|endof", "<fim_", "### Human:",
-    "### Assistant:", "�", "return", " def f(x):\n    ", "\n        y = 1", "\n\t\tz",
+    " ",
+    "  ",
+    "   ",
+    "\t",
+    "\t\t",
+    "\n",
+    "\r\n",
+    "\r",
+    "\v",
+    "\f",
+    "\x1c",
+    "\x1f",
+    "\x85",
+    "\xa0",
+    "\u1680",
+    "\u200b",
+    "\u2028",
+    "\u3000",
+    "\ufeff",
+    "\0",
+    "'s",
+    "'LL",
+    "'",
+    "don't",
+    "x",
+    "Ab",
+    "é",
+    "e\u0301",
+    "ﬁ",
+    "ß",
+    "世界",
+    "한국어",
+    "привет",
+    "عربي",
+    "12",
+    "3",
+    "½",
+    "٣",
+    "²",
+    "==",
+    "-",
+    "_",
+    "...",
+    "🤖",
+    "👩\u200d👩\u200d👧\u200d👦",
+    "🇩🇪",
+    "\U0010ffff",
+    " " * 31,
+    " " * 32,
+    " " * 70,
+    "\t" * 9,
+    "\t" * 10,
+    "\t" * 21,
+    "<|endoftext|>",
+    "<fim_prefix>",
+    "<|endof",
+    "<fim_",
+    "### Human:",
+    "### Assistant:",
+    "�",
+    "return",
+    " def f(x):\n    ",
+    "\n        y = 1",
+    "\n\t\tz",
 ]
 
 adversarial_text = st.one_of(st.text(max_size=80), st.lists(st.sampled_from(FRAGMENTS), max_size=25).map("".join))
@@ -29,12 +87,16 @@ def mixed_texts(count: int) -> list[str]:
     """Return real code as it is, re-indented, with tabs and with CRLF, and random chains of fragments."""
     draw = random.Random(1)
     sources = library_sources(12)
-    texts = [variant for source in sources for variant in (
-        source,
-        "".join(" " * draw.randrange(100) + line for line in source.splitlines(keepends=True)[:60]),
-        source.replace("    ", "\t"),
-        source.replace("\n", "\r\n")[:5_000],
-    )]
+    texts = [
+        variant
+        for source in sources
+        for variant in (
+            source,
+            "".join(" " * draw.randrange(100) + line for line in source.splitlines(keepends=True)[:60]),
+            source.replace("    ", "\t"),
+            source.replace("\n", "\r\n")[:5_000],
+        )
+    ]
     while len(texts) < count:
         texts.append("".join(draw.choices(FRAGMENTS, k=draw.randrange(1, 40))))
     return texts

@@ -8,9 +8,16 @@ from xgen.core.errors import UserError
 from xgen.recipes.xgen_7b import XGEN_7B
 from xgen.train.stages import Stage, last_steps, num_steps, place_of, trained_tokens
 
-STAGES = st.lists(st.builds(lambda length, rows, tokens: Stage("s", length, tokens, length * rows, "m"),
-                            st.sampled_from([4, 8, 16]), st.integers(1, 5), st.integers(1, 2000)),
-                  min_size=1, max_size=4).map(tuple)
+STAGES = st.lists(
+    st.builds(
+        lambda length, rows, tokens: Stage("s", length, tokens, length * rows, "m"),
+        st.sampled_from([4, 8, 16]),
+        st.integers(1, 5),
+        st.integers(1, 2000),
+    ),
+    min_size=1,
+    max_size=4,
+).map(tuple)
 
 
 @given(stages=STAGES)

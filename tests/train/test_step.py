@@ -16,8 +16,16 @@ from xgen.train.config import OptimizerConfig
 from xgen.train.optimizer import make_optimizer
 from xgen.train.step import State, initial_state, loss_of, make_step, num_passes, place, shardings_of
 
-CONFIG = OptimizerConfig(peak_learning_rate=1e-2, final_fraction=0.1, warmup_tokens=0, beta1=0.9, beta2=0.95,
-                         epsilon=1e-8, weight_decay=0.1, clip_norm=1.0)
+CONFIG = OptimizerConfig(
+    peak_learning_rate=1e-2,
+    final_fraction=0.1,
+    warmup_tokens=0,
+    beta1=0.9,
+    beta2=0.95,
+    epsilon=1e-8,
+    weight_decay=0.1,
+    clip_norm=1.0,
+)
 LAYOUT = LAYOUTS["data_and_model"]
 
 
@@ -76,11 +84,15 @@ def test_the_step_is_optax_adamw_with_clipping_and_decay_on_matrices_only():
     params, batch = params_of(), on_device(batch_of(8, 24))
     optimizer = make_optimizer(CONFIG, SMALL)
     ours, _ = make_step(SMALL, FLOAT32, optimizer, 10_000)(
-        State(jax.tree.map(jnp.copy, params), optimizer.init(params)), batch, jnp.float32(1e-2))
-    gradient = jax.jit(jax.grad(loss_of), static_argnums=(3, 4))(params, batch, batch.weights / batch.weights.sum(),
-                                                                 SMALL, FLOAT32)
-    peer = optax.chain(optax.clip_by_global_norm(1.0),
-                       optax.adamw(1e-2, b1=0.9, b2=0.95, eps=1e-8, weight_decay=0.1, mask=decay_mask(SMALL)))
+        State(jax.tree.map(jnp.copy, params), optimizer.init(params)), batch, jnp.float32(1e-2)
+    )
+    gradient = jax.jit(jax.grad(loss_of), static_argnums=(3, 4))(
+        params, batch, batch.weights / batch.weights.sum(), SMALL, FLOAT32
+    )
+    peer = optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.adamw(1e-2, b1=0.9, b2=0.95, eps=1e-8, weight_decay=0.1, mask=decay_mask(SMALL)),
+    )
     updates, _ = peer.update(gradient, peer.init(params), params)
     for name, expected in optax.apply_updates(params, updates).items():
         np.testing.assert_allclose(ours.params[name], expected, atol=1e-5, err_msg=name)

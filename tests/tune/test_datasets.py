@@ -25,9 +25,11 @@ BAD = {
     "a message without text": [{"messages": [{"role": "user"}]}, {"messages": ["a"]}, say(("user", 3))],  # type: ignore[arg-type]
     "the role 'tool'": say(("tool", "a"), ("assistant", "b")),
     "no human turn": [say(("assistant", "a")), {"messages": []}, say(("system", "a"))],
-    "roles that do not alternate": [say(("user", "a"), ("user", "b"), ("assistant", "c")),
-                                    say(("assistant", "a"), ("user", "b"), ("assistant", "c")),
-                                    say(("user", "a"), ("system", "b"), ("assistant", "c"))],
+    "roles that do not alternate": [
+        say(("user", "a"), ("user", "b"), ("assistant", "c")),
+        say(("assistant", "a"), ("user", "b"), ("assistant", "c")),
+        say(("user", "a"), ("system", "b"), ("assistant", "c")),
+    ],
     "no last response": [say(("user", "a")), say(("user", "a"), ("assistant", "b"), ("user", "c"))],
     "an empty message": [say(("user", "a"), ("assistant", " \n")), say(("user", ""), ("assistant", "b"))],
 }
@@ -48,9 +50,17 @@ def read(path: Path, *, strict: bool = False, seed: int = 0) -> tuple[list[Conve
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
 def test_a_good_line_is_a_conversation(tmp_path: Path, name: str) -> None:
     (found,), intake = read(write(tmp_path / name, GOOD))
-    assert found == Conversation("chats", f"{name}:1", (
-        Message("human", "Hi."), Message("assistant", "Hello."), Message("human", "Bye."), Message("assistant", "Bye."),
-    ), system="Be brief.")
+    assert found == Conversation(
+        "chats",
+        f"{name}:1",
+        (
+            Message("human", "Hi."),
+            Message("assistant", "Hello."),
+            Message("human", "Bye."),
+            Message("assistant", "Bye."),
+        ),
+        system="Be brief.",
+    )
     assert not intake.skipped
 
 

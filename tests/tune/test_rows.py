@@ -18,10 +18,25 @@ from xgen.train.config import OptimizerConfig
 from xgen.tune.config import InstructConfig
 from xgen.tune.rows import batch_of, num_steps, rows_of, show
 
-OPTIMIZER = OptimizerConfig(peak_learning_rate=1e-3, final_fraction=0.1, warmup_tokens=0, beta1=0.9, beta2=0.99,
-                            epsilon=1e-8, weight_decay=0.0, clip_norm=1.0)
-CONFIG = InstructConfig(dataset="messages", template="report", context_length=48, batch_conversations=4, epochs=2,
-                        max_conversations=0, optimizer=OPTIMIZER)
+OPTIMIZER = OptimizerConfig(
+    peak_learning_rate=1e-3,
+    final_fraction=0.1,
+    warmup_tokens=0,
+    beta1=0.9,
+    beta2=0.99,
+    epsilon=1e-8,
+    weight_decay=0.0,
+    clip_norm=1.0,
+)
+CONFIG = InstructConfig(
+    dataset="messages",
+    template="report",
+    context_length=48,
+    batch_conversations=4,
+    epochs=2,
+    max_conversations=0,
+    optimizer=OPTIMIZER,
+)
 
 
 def talk(key: str, *texts: str) -> Conversation:
@@ -33,16 +48,25 @@ turns = st.lists(adversarial_text, min_size=2, max_size=4).filter(lambda texts: 
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(turns, min_size=1, max_size=9), st.sampled_from(sorted(TEMPLATES)), st.integers(1, 5),
-       st.integers(1, 3), st.integers(0, 3))
+@given(
+    st.lists(turns, min_size=1, max_size=9),
+    st.sampled_from(sorted(TEMPLATES)),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(0, 3),
+)
 def test_exactly_the_responses_teach_and_everyone_is_seen_each_epoch(
     texts: list[list[str]], template: str, batch: int, epochs: int, seed: int
 ) -> None:
     config = dataclasses.replace(CONFIG, batch_conversations=batch, epochs=epochs)
     many = [talk(str(number), *said) for number, said in enumerate(texts)]
     rows = rows_of(many, template, 400)
-    expected = {tuple(token for piece in render(each, template) for token in piece.ids):
-                [decode(piece.ids) for piece in render(each, template) if piece.teaches] for each in many}
+    expected = {
+        tuple(token for piece in render(each, template) for token in piece.ids): [
+            decode(piece.ids) for piece in render(each, template) if piece.teaches
+        ]
+        for each in many
+    }
     seen: list[tuple[int, ...]] = []
     for step in range(num_steps(rows, config)):
         each = batch_of(rows, config, seed, step)
@@ -53,15 +77,17 @@ def test_exactly_the_responses_teach_and_everyone_is_seen_each_epoch(
             if length == 0:
                 assert step == num_steps(rows, config) - 1 and not each.weights[b].any()
                 continue
-            assert each.tokens[b, 1:length].tolist() == each.targets[b, :length - 1].tolist()
+            assert each.tokens[b, 1:length].tolist() == each.targets[b, : length - 1].tolist()
             ids = tuple(each.tokens[b, :length].tolist())
             assert ids in expected
             assert "".join(expected[ids]) == decode(each.targets[b][each.weights[b] == 1])
-            assert set(each.weights[b].tolist()) <= {0.0, 1.0} and not each.weights[b, length - 1:].any()
+            assert set(each.weights[b].tolist()) <= {0.0, 1.0} and not each.weights[b, length - 1 :].any()
             seen.append(ids)
     order = [tuple(rows.ids[rows.conversation(n)].tolist()) for n in range(len(rows))]
     for epoch in range(epochs):
-        assert Counter(seen[epoch * len(rows):(epoch + 1) * len(rows)]) == Counter(order), "each epoch holds each once"
+        assert Counter(seen[epoch * len(rows) : (epoch + 1) * len(rows)]) == Counter(order), (
+            "each epoch holds each once"
+        )
     assert len(seen) == epochs * len(rows)
 
 
@@ -120,6 +146,12 @@ def test_no_conversation_at_all_is_refused() -> None:
 
 def test_what_is_shown_is_the_text_and_what_teaches() -> None:
     rows = rows_of([talk("a", "Hi.", "Hello 🤖", "b", "c"), talk("b", "d", "e")], "report", 48)
-    assert show(rows, 1) == [[("### Human: Hi. ### Assistant:", False), (" Hello 🤖<|endoftext|>", True),
-                              ("### Human: b ### Assistant:", False), (" c<|endoftext|>", True)]]
+    assert show(rows, 1) == [
+        [
+            ("### Human: Hi. ### Assistant:", False),
+            (" Hello 🤖<|endoftext|>", True),
+            ("### Human: b ### Assistant:", False),
+            (" c<|endoftext|>", True),
+        ]
+    ]
     assert len(show(rows, 9)) == 2

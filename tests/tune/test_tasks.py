@@ -62,7 +62,8 @@ def test_functions_are_cut_at_their_own_lines() -> None:
     assert area.header == 'def area(self, unit="cm"):'
     assert area.body == "# a comment\nside = self.side\nreturn side * side"
     assert area.undocumented == (
-        'def area(self, unit="cm"):\n    # a comment\n    side = self.side\n    return side * side')
+        'def area(self, unit="cm"):\n    # a comment\n    side = self.side\n    return side * side'
+    )
     assert not found["shares"].docstring and not found["shares_too"].docstring
     assert not found["wait"].docstring and found["wait"].source.startswith("async def wait(self):\n    await")
 
@@ -94,7 +95,7 @@ def test_continuations_are_what_comes_next() -> None:
             question, answer = continue_code(function, "choice")
             shown = question.partition("\n\n")[2]
             assert shown.strip() and answer.split("\n")[0].strip()
-            gap = function.source[len(shown):-len(answer)]
+            gap = function.source[len(shown) : -len(answer)]
             assert shown + gap + answer == function.source and gap.isspace() and gap.endswith("\n")
 
 
@@ -106,7 +107,8 @@ def test_a_file_gives_a_few_short_conversations_of_each_kind() -> None:
     assert max(len(message.text) for conversation in found for message in conversation.messages) < MAX_CHARACTERS + 100
     for conversation in found:
         assert [message.role for message in conversation.messages] == ["human", "assistant"] * (
-            len(conversation.messages) // 2)
+            len(conversation.messages) // 2
+        )
         assert all(message.text.strip() for message in conversation.messages)
 
 
@@ -117,11 +119,17 @@ def test_the_seed_chooses() -> None:
 
 
 ODD = {
-    "prose": ("This is no Python.", 0), "nothing": ("", 0), "a zero byte": ("\0", 0), "half a line": ("def f(:\n", 0),
-    "too many parentheses": ("(" * 5_000, 0), "too deep for the parser": ("-" * 20_000 + "1", 0),
+    "prose": ("This is no Python.", 0),
+    "nothing": ("", 0),
+    "a zero byte": ("\0", 0),
+    "half a line": ("def f(:\n", 0),
+    "too many parentheses": ("(" * 5_000, 0),
+    "too deep for the parser": ("-" * 20_000 + "1", 0),
     "too deep for the tree": ("a" + ".b" * 20_000, 0),
-    "text left of the margin":
-        ("class C:\n    def f(self):\n        '''Text outside\nof the margin.'''\n\n        x = 1\n", 0),
+    "text left of the margin": (
+        "class C:\n    def f(self):\n        '''Text outside\nof the margin.'''\n\n        x = 1\n",
+        0,
+    ),
     "half a character": ("def f():\n    '''Text with \\ud800 in it.'''\n    x = 1\n    return x\n", 1),
     "what Python warns of": ("def f(x):\n    y = x is 1\n    z = '\\w'\n    return y\n", 1),
 }

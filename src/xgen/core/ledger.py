@@ -68,16 +68,22 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"there is no {path}", "a complete folder", "Check the path, or make it anew.") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON ({error})", "a file that xgen wrote",
-                        "Restore the file, or delete the folder that holds it and run again.") from None
+        raise UserError(
+            f"{path} is not valid JSON ({error})",
+            "a file that xgen wrote",
+            "Restore the file, or delete the folder that holds it and run again.",
+        ) from None
 
 
 def require_space(folder: Path, num_bytes: int) -> None:
     """Refuse before writing `num_bytes` to a disk that cannot hold them, so that nothing is left half written."""
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
-        raise UserError(f"{free / 1e9:.2f} GB are free where {folder} lies", f"at least {num_bytes / 1e9:.2f} GB",
-                        "Free some space and run the same command again: it continues where it was.")
+        raise UserError(
+            f"{free / 1e9:.2f} GB are free where {folder} lies",
+            f"at least {num_bytes / 1e9:.2f} GB",
+            "Free some space and run the same command again: it continues where it was.",
+        )
 
 
 @contextlib.contextmanager
@@ -88,8 +94,11 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another xgen process is writing to {folder}", "one writer at a time",
-                            "Wait for it to end, or stop it.") from None
+            raise UserError(
+                f"another xgen process is writing to {folder}",
+                "one writer at a time",
+                "Wait for it to end, or stop it.",
+            ) from None
         yield
 
 

@@ -18,16 +18,21 @@ def source_table(manifest: dict[str, Any]) -> Table:
     rows = []
     for name, source in manifest["sources"].items():
         fates = {"read": source["read"], **source["fates"]}
-        rows += [(name if number == 0 else "", fate, f"{count['documents']:,}", f"{count['tokens']:,}")
-                 for number, (fate, count) in enumerate(fates.items())]
+        rows += [
+            (name if number == 0 else "", fate, f"{count['documents']:,}", f"{count['tokens']:,}")
+            for number, (fate, count) in enumerate(fates.items())
+        ]
         rows += [("", f"not read: {reason}", f"{count:,}", "") for reason, count in source["skipped"].items()]
     return Table("Sources", ("source", "fate", "documents", "tokens"), tuple(rows))
 
 
 def licence_table(manifest: dict[str, Any]) -> Table:
     """How many documents were read under each licence."""
-    rows = [(name, licence, f"{count:,}") for name, source in manifest["sources"].items()
-            for licence, count in source["licences"].items()]
+    rows = [
+        (name, licence, f"{count:,}")
+        for name, source in manifest["sources"].items()
+        for licence, count in source["licences"].items()
+    ]
     return Table("Licences", ("source", "licence", "documents"), tuple(rows))
 
 
@@ -37,8 +42,17 @@ def stage_table(manifest: dict[str, Any]) -> Table:
     for stage in manifest["stages"]:
         for number, (name, share) in enumerate(stage["sources"].items()):
             head = (stage["name"], f"{stage['rows']:,} x {stage['context_length']:,}") if number == 0 else ("", "")
-            rows.append((*head, name, f"{100 * share['wanted']:.2f}", f"{100 * share['tokens'] / stage['tokens']:.2f}",
-                         f"{share['tokens']:,}", f"{share['documents']:,}", f"{share['repeats']:.2f}"))
+            rows.append(
+                (
+                    *head,
+                    name,
+                    f"{100 * share['wanted']:.2f}",
+                    f"{100 * share['tokens'] / stage['tokens']:.2f}",
+                    f"{share['tokens']:,}",
+                    f"{share['documents']:,}",
+                    f"{share['repeats']:.2f}",
+                )
+            )
     columns = ("stage", "rows", "source", "wanted %", "got %", "tokens", "documents", "repeats")
     return Table("Stages", columns, tuple(rows))
 

@@ -36,8 +36,14 @@ class Choice:
     """What each stage takes of each source that it reads."""
 
 
-def choose(stores: Mapping[str, TokenStore], config: DataConfig, quotas: Sequence[Quota],
-           held_out_fractions: Mapping[str, float], context_length: int, seed: int) -> Choice:
+def choose(
+    stores: Mapping[str, TokenStore],
+    config: DataConfig,
+    quotas: Sequence[Quota],
+    held_out_fractions: Mapping[str, float],
+    context_length: int,
+    seed: int,
+) -> Choice:
     """Filter, hold out, and split the rest over the stages; `context_length` is the longest of all stages."""
     fates = {source: np.zeros(len(store.keys), np.uint8) for source, store in stores.items()}
 
@@ -52,19 +58,29 @@ def choose(stores: Mapping[str, TokenStore], config: DataConfig, quotas: Sequenc
         mark(name, corpus_filter(stores, alive(), config))
     mark(OVER_MAX, _over_max_tokens(stores, alive(), config, seed))
     long = {source: marks & (stores[source].lengths >= context_length) for source, marks in alive().items()}
-    held_out = choose_held_out(seed, {source: store.keys for source, store in stores.items()}, long,
-                               config.held_out_documents, held_out_fractions)
+    held_out = choose_held_out(
+        seed,
+        {source: store.keys for source, store in stores.items()},
+        long,
+        config.held_out_documents,
+        held_out_fractions,
+    )
     for source, indices in held_out.items():
         fates[source][indices] = FATES.index(HELD_OUT)
-    apart = HeldOut([stores[source].document(index) for source, indices in held_out.items() for index in indices],
-                    context_length)
+    apart = HeldOut(
+        [stores[source].document(index) for source, indices in held_out.items() for index in indices], context_length
+    )
     for name, training_filter in TRAINING_FILTERS.items():
         mark(name, training_filter(stores, alive(), apart, config))
     wanted = {source: [quota.tokens.get(source, 0) for quota in quotas] for source in stores}
-    by_source = {source: _slices(stores[source], np.flatnonzero(marks), wanted[source], seed)
-                 for source, marks in alive().items()}
-    slices = tuple(tuple(of_stages[number] for of_stages in by_source.values() if number in of_stages)
-                   for number in range(len(quotas)))
+    by_source = {
+        source: _slices(stores[source], np.flatnonzero(marks), wanted[source], seed)
+        for source, marks in alive().items()
+    }
+    slices = tuple(
+        tuple(of_stages[number] for of_stages in by_source.values() if number in of_stages)
+        for number in range(len(quotas))
+    )
     return Choice(fates, held_out, slices)
 
 
@@ -92,9 +108,16 @@ def _slices(store: TokenStore, documents: Int64[np.ndarray, "n"], wanted: Sequen
     try:
         parts = split(costs, wanted)
     except IndexError as error:
-        raise UserError(f"the source '{store.source}' has {error} after filters and held-out documents "
-                        f"({costs.sum():,} tokens where {sum(wanted):,} are wanted)", "a document for each stage",
-                        "Add documents, lower min-document-tokens or held-out-documents, or use fewer stages."
-                        ) from None
-    return {number: take(store.source, order[part], costs[part], [store.keys[index] for index in order[part]],
-                         wanted[number], seed) for number, part in enumerate(parts) if wanted[number]}
+        raise UserError(
+            f"the source '{store.source}' has {error} after filters and held-out documents "
+            f"({costs.sum():,} tokens where {sum(wanted):,} are wanted)",
+            "a document for each stage",
+            "Add documents, lower min-document-tokens or held-out-documents, or use fewer stages.",
+        ) from None
+    return {
+        number: take(
+            store.source, order[part], costs[part], [store.keys[index] for index in order[part]], wanted[number], seed
+        )
+        for number, part in enumerate(parts)
+        if wanted[number]
+    }

@@ -21,11 +21,17 @@ class Source:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise UserError(f"a source named '{self.name}'", "letters, digits, '.', '_' and '-': it names files",
-                            "Rename the source.")
+            raise UserError(
+                f"a source named '{self.name}'",
+                "letters, digits, '.', '_' and '-': it names files",
+                "Rename the source.",
+            )
         if self.max_tokens < 0:
-            raise UserError(f"source '{self.name}' with max_tokens {self.max_tokens}", "0 for all, or a positive count",
-                            "Check the source's max-tokens.")
+            raise UserError(
+                f"source '{self.name}' with max_tokens {self.max_tokens}",
+                "0 for all, or a positive count",
+                "Check the source's max-tokens.",
+            )
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,11 @@ class Mixture:
 
     def __post_init__(self) -> None:
         if not self.shares or min(share.weight for share in self.shares) < 0 or self.total <= 0:
-            raise UserError(f"mixture '{self.name}' with weights {[share.weight for share in self.shares]}",
-                            "at least one share, none negative, not all zero", "Check the mixture's weights.")
+            raise UserError(
+                f"mixture '{self.name}' with weights {[share.weight for share in self.shares]}",
+                "at least one share, none negative, not all zero",
+                "Check the mixture's weights.",
+            )
 
     @property
     def total(self) -> float:
@@ -73,14 +82,20 @@ class DataConfig:
         if len(set(names)) != len(names):
             raise UserError(f"two sources of one name in {names}", "names that differ", "Rename one.")
         if self.min_document_tokens < 1 or self.held_out_documents < 0 or not 0 < self.near_duplicate_share <= 1:
-            raise UserError(f"min_document_tokens {self.min_document_tokens}, held_out_documents "
-                            f"{self.held_out_documents}, near_duplicate_share {self.near_duplicate_share}",
-                            "at least 1, at least 0, and a share above 0 and up to 1", "Check the data's values.")
+            raise UserError(
+                f"min_document_tokens {self.min_document_tokens}, held_out_documents "
+                f"{self.held_out_documents}, near_duplicate_share {self.near_duplicate_share}",
+                "at least 1, at least 0, and a share above 0 and up to 1",
+                "Check the data's values.",
+            )
         for mixture in self.mixtures:
             for share in mixture.shares:
                 if share.source not in names:
-                    raise UserError(f"mixture '{mixture.name}' names the source '{share.source}'",
-                                    "a source of this recipe", suggest(share.source, names))
+                    raise UserError(
+                        f"mixture '{mixture.name}' names the source '{share.source}'",
+                        "a source of this recipe",
+                        suggest(share.source, names),
+                    )
 
     def mixture(self, name: str) -> Mixture:
         """Return a mixture, or name the nearest one that exists."""

@@ -35,16 +35,22 @@ def read_files(source: Source, intake: Intake) -> Iterator[Document]:
     """Yield the documents of every file below `source.location`, in the order of their keys; hidden files are none."""
     location = Path(source.location)
     if not source.location or not location.exists():
-        raise UserError(f"source '{source.name}' reads '{source.location}', which does not exist",
-                        "a file or a folder", "Set the location of the source.")
+        raise UserError(
+            f"source '{source.name}' reads '{source.location}', which does not exist",
+            "a file or a folder",
+            "Set the location of the source.",
+        )
     if location.is_file():
         paths = {location.name: location}
     else:
         inside = {path.relative_to(location).as_posix(): path for path in location.rglob("*") if path.is_file()}
         paths = {key: path for key, path in inside.items() if not any(p.startswith(".") for p in key.split("/"))}
     if not paths:
-        raise UserError(f"source '{source.name}' reads {location}, which holds no files",
-                        "JSONL, Parquet or text files", "Put documents there, or set the location of the source.")
+        raise UserError(
+            f"source '{source.name}' reads {location}, which holds no files",
+            "JSONL, Parquet or text files",
+            "Put documents there, or set the location of the source.",
+        )
     for key in sorted(paths):
         yield from _read_file(source, intake, key, paths[key])
 
@@ -103,8 +109,11 @@ def _read_parquet(source: Source, intake: Intake, key: str, path: Path) -> Itera
         arrow = importlib.import_module("pyarrow")
         parquet = importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError:
-        raise UserError(f"{path} is a Parquet file, and pyarrow is not installed", "the extra that reads Parquet",
-                        "Install it with: pip install 'xgen[data]'") from None
+        raise UserError(
+            f"{path} is a Parquet file, and pyarrow is not installed",
+            "the extra that reads Parquet",
+            "Install it with: pip install 'xgen[data]'",
+        ) from None
     number = 0
     try:
         with parquet.ParquetFile(path) as file:

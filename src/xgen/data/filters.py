@@ -70,7 +70,8 @@ def near_copies(stores: Stores, alive: Marks, held_out: HeldOut, config: DataCon
 DOCUMENT_FILTERS: dict[str, Callable[[np.ndarray, DataConfig], bool]] = {"under min_document_tokens": is_too_short}
 CORPUS_FILTERS: dict[str, Callable[[Stores, Marks, DataConfig], Marks]] = {"exact duplicate": exact_duplicates}
 TRAINING_FILTERS: dict[str, Callable[[Stores, Marks, HeldOut, DataConfig], Marks]] = {
-    "near copy of a held-out document": near_copies}
+    "near copy of a held-out document": near_copies
+}
 
 
 def why_dropped(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> str:
@@ -103,7 +104,7 @@ def window_hashes(tokens: UInt16[np.ndarray, "N"]) -> UInt64[np.ndarray, "W"]:
     num_windows = max(0, len(values) - WINDOW + 1)
     hashes = np.zeros(num_windows, np.uint64)
     for start in range(WINDOW if num_windows else 0):
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + values[start:start + num_windows]
+        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + values[start : start + num_windows]
     return _mixed(hashes)
 
 
@@ -116,7 +117,7 @@ class HeldOutWindows:
         hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
         self.sizes = np.zeros(len(documents), np.int64)
         for number, tokens in enumerate(documents):
-            judged = np.unique(window_hashes(tokens[:held_out.context_length]))
+            judged = np.unique(window_hashes(tokens[: held_out.context_length]))
             others = np.setdiff1d(window_hashes(tokens), judged)
             hashes += [judged, others]
             owners += [np.full(len(judged), number), np.full(len(others), len(documents))]

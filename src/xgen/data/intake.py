@@ -24,8 +24,11 @@ class Intake:
     def bad(self, reason: str, where: str, expected: str) -> None:
         """Count and skip input that is broken; raise UserError where the run is strict."""
         if self.strict:
-            raise UserError(f"source '{self.source}': {reason} in {where}", expected,
-                            "Repair or remove it, or leave --strict away to count and skip it.")
+            raise UserError(
+                f"source '{self.source}': {reason} in {where}",
+                expected,
+                "Repair or remove it, or leave --strict away to count and skip it.",
+            )
         self.skipped[reason] += 1
         if self.skipped[reason] <= NUM_SHOWN:
             self.examples.append(f"{reason} in {where}")

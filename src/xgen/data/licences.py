@@ -3,22 +3,53 @@
 import re
 from importlib.metadata import Distribution
 
-PERMISSIVE = frozenset(("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python",
-                        "HPND", "ISC", "LLVM-exception", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Python-2.0",
-                        "Unlicense", "Zlib"))
+PERMISSIVE = frozenset(
+    (
+        "0BSD",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "CC0-1.0",
+        "CNRI-Python",
+        "HPND",
+        "ISC",
+        "LLVM-exception",
+        "MIT",
+        "MIT-0",
+        "MIT-CMU",
+        "PSF-2.0",
+        "Python-2.0",
+        "Unlicense",
+        "Zlib",
+    )
+)
 """SPDX identifiers that ask for no more than to be named."""
 
 CLASSIFIERS = {
-    "Apache Software License": "Apache-2.0", "BSD License": "BSD-3-Clause", "ISC License (ISCL)": "ISC",
-    "MIT License": "MIT", "MIT No Attribution License (MIT-0)": "MIT-0",
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "BSD-3-Clause",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "MIT No Attribution License (MIT-0)": "MIT-0",
     "Python Software Foundation License": "PSF-2.0",
-    "The Unlicense (Unlicense)": "Unlicense", "zlib/libpng License": "Zlib",
+    "The Unlicense (Unlicense)": "Unlicense",
+    "zlib/libpng License": "Zlib",
 }
 SPOKEN = {
-    "apache 2.0": "Apache-2.0", "apache 2.0 license": "Apache-2.0", "apache license 2.0": "Apache-2.0",
-    "apache license, version 2.0": "Apache-2.0", "apache": "Apache-2.0", "bsd": "BSD-3-Clause",
-    "bsd license": "BSD-3-Clause", "bsd 2-clause license": "BSD-2-Clause", "bsd 3-clause license": "BSD-3-Clause",
-    "3-clause bsd license": "BSD-3-Clause", "isc license": "ISC", "mit license": "MIT", "psf": "PSF-2.0",
+    "apache 2.0": "Apache-2.0",
+    "apache 2.0 license": "Apache-2.0",
+    "apache license 2.0": "Apache-2.0",
+    "apache license, version 2.0": "Apache-2.0",
+    "apache": "Apache-2.0",
+    "bsd": "BSD-3-Clause",
+    "bsd license": "BSD-3-Clause",
+    "bsd 2-clause license": "BSD-2-Clause",
+    "bsd 3-clause license": "BSD-3-Clause",
+    "3-clause bsd license": "BSD-3-Clause",
+    "isc license": "ISC",
+    "mit license": "MIT",
+    "psf": "PSF-2.0",
 }
 NOT_STATED = "not stated"
 NO_LICENCES = ("DFSG approved", "OSI Approved")  # classifiers that are headings

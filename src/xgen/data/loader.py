@@ -14,7 +14,7 @@ def batch_of(rows: UInt16[np.ndarray, "N L"], first_row: int, num_rows: int) -> 
     and its attention, as in the report: section 2 separates them by <|endoftext|> and nothing else.
     """
     assert first_row >= 0 and first_row + num_rows <= len(rows), f"rows {first_row}+{num_rows} of {len(rows)}"
-    tokens = np.asarray(rows[first_row:first_row + num_rows]).astype(np.int32)
+    tokens = np.asarray(rows[first_row : first_row + num_rows]).astype(np.int32)
     targets = np.full_like(tokens, END_OF_TEXT)
     targets[:, :-1] = tokens[:, 1:]
     weights = np.ones(tokens.shape, np.float32)

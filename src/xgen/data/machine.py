@@ -88,8 +88,11 @@ def _why_no_code(raw: bytes) -> str:
 
 def _library() -> Files:
     root = Path(sysconfig.get_path("stdlib"))
-    return {f"python/{path.relative_to(root).as_posix()}": (path, PYTHON_LICENCE) for path in _walk(root)
-            if path.suffix == ".py"}
+    return {
+        f"python/{path.relative_to(root).as_posix()}": (path, PYTHON_LICENCE)
+        for path in _walk(root)
+        if path.suffix == ".py"
+    }
 
 
 def _packages() -> Files:
@@ -192,16 +195,21 @@ def _docstrings_in(text: str) -> Iterable[str]:
 
 def _licence_texts(intake: Intake) -> Iterator[tuple[str, str, str]]:
     for name, distribution in _distributions().items():
-        files = {f"licence/{name}/{file.as_posix()}": (Path(str(file.locate())), licence_of(distribution))
-                 for file in distribution.files or []
-                 if LICENCE_NAME.fullmatch(file.name) and file.suffix != ".py" and ".." not in file.parts}
+        files = {
+            f"licence/{name}/{file.as_posix()}": (Path(str(file.locate())), licence_of(distribution))
+            for file in distribution.files or []
+            if LICENCE_NAME.fullmatch(file.name) and file.suffix != ".py" and ".." not in file.parts
+        }
         yield from _prose(files, LARGEST_FILE, intake)
 
 
 def _system_documents(intake: Intake) -> Iterator[tuple[str, str, str]]:
     """Read what Linux distributions install for people; changelogs and lists of copyright holders are no prose."""
-    found = {f"doc/{path.relative_to(SYSTEM_DOCS).as_posix()}": path for path in _walk(SYSTEM_DOCS)
-             if SYSTEM_DOC_NAME.fullmatch(path.name) and not path.name.lower().startswith("changelog")}
+    found = {
+        f"doc/{path.relative_to(SYSTEM_DOCS).as_posix()}": path
+        for path in _walk(SYSTEM_DOCS)
+        if SYSTEM_DOC_NAME.fullmatch(path.name) and not path.name.lower().startswith("changelog")
+    }
     yield from _prose({key: (path, SYSTEM_LICENCE) for key, path in found.items()}, SYSTEM_DOC_BYTES, intake)
 
 

@@ -53,14 +53,19 @@ def apportion(total: int, fractions: Mapping[str, float]) -> dict[str, int]:
     """Share out a whole number exactly, by the largest remainder; the fractions add up to one."""
     shares = {name: int(total * fraction) for name, fraction in fractions.items()}
     by_remainder = sorted(fractions, key=lambda name: (shares[name] - total * fractions[name], name))
-    for name in by_remainder[:total - sum(shares.values())]:
+    for name in by_remainder[: total - sum(shares.values())]:
         shares[name] += 1
     assert sum(shares.values()) == total
     return shares
 
 
-def choose_held_out(seed: int, keys: Mapping[str, Sequence[str]], long: Mapping[str, Bool[np.ndarray, "_"]],
-                    number: int, fractions: Mapping[str, float]) -> dict[str, Int64[np.ndarray, "_"]]:
+def choose_held_out(
+    seed: int,
+    keys: Mapping[str, Sequence[str]],
+    long: Mapping[str, Bool[np.ndarray, "_"]],
+    number: int,
+    fractions: Mapping[str, float],
+) -> dict[str, Int64[np.ndarray, "_"]]:
     """Set documents apart by key, from each source in proportion to `fractions`.
 
     `long` marks what may be taken. No source gives more than half of it, so that training sees long documents too;
@@ -68,9 +73,12 @@ def choose_held_out(seed: int, keys: Mapping[str, Sequence[str]], long: Mapping[
     """
     spare = {source: int(np.count_nonzero(long[source])) // 2 if fractions.get(source, 0) else 0 for source in keys}
     if sum(spare.values()) < number:
-        raise UserError(f"{sum(spare.values())} documents are long enough to be held out and can be spared (half of "
-                        f"those as long as the longest context: {spare})", f"{number}",
-                        "Add longer documents, or lower held-out-documents.")
+        raise UserError(
+            f"{sum(spare.values())} documents are long enough to be held out and can be spared (half of "
+            f"those as long as the longest context: {spare})",
+            f"{number}",
+            "Add longer documents, or lower held-out-documents.",
+        )
     wanted = apportion(number, fractions)
     given = {source: min(wanted.get(source, 0), spare[source]) for source in keys}
     for source in sorted(keys, key=lambda source: (given[source] - spare[source], source)):
@@ -79,7 +87,7 @@ def choose_held_out(seed: int, keys: Mapping[str, Sequence[str]], long: Mapping[
     for source in keys:
         candidates = np.flatnonzero(long[source])
         order = shuffled(seed, f"held out {source}", [keys[source][int(index)] for index in candidates])
-        chosen[source] = candidates[order[:given[source]]]
+        chosen[source] = candidates[order[: given[source]]]
     return chosen
 
 
@@ -104,8 +112,14 @@ def split(costs: Int64[np.ndarray, "n"], wanted: Sequence[int]) -> list[slice]:
     return parts
 
 
-def take(source: str, part: Int64[np.ndarray, "p"], costs: Int64[np.ndarray, "p"], names: Sequence[str], quota: int,
-         seed: int) -> Slice:
+def take(
+    source: str,
+    part: Int64[np.ndarray, "p"],
+    costs: Int64[np.ndarray, "p"],
+    names: Sequence[str],
+    quota: int,
+    seed: int,
+) -> Slice:
     """Take documents of a part in order until exactly `quota` tokens are reached, the last one cut.
 
     A part that is too short is read again, whole, in another order. `costs` are lengths with the separator.
@@ -124,8 +138,15 @@ def take(source: str, part: Int64[np.ndarray, "p"], costs: Int64[np.ndarray, "p"
         left, epoch = left - int(amounts.sum()), epoch + 1
     order, amounts = np.concatenate(orders), np.concatenate(taken)
     _leave_no_bare_separator(source, amounts)
-    return Slice(source, part[order], np.concatenate(epochs), amounts, len(part), part_tokens,
-                 int(np.count_nonzero(amounts < costs[order])))
+    return Slice(
+        source,
+        part[order],
+        np.concatenate(epochs),
+        amounts,
+        len(part),
+        part_tokens,
+        int(np.count_nonzero(amounts < costs[order])),
+    )
 
 
 def _leave_no_bare_separator(source: str, amounts: Int64[np.ndarray, "n"]) -> None:
@@ -134,7 +155,10 @@ def _leave_no_bare_separator(source: str, amounts: Int64[np.ndarray, "n"]) -> No
         return
     donors = np.flatnonzero(amounts[:-1] > 2)
     if not len(donors):
-        raise UserError(f"a stage wants {amounts.sum()} tokens of the source '{source}'", "at least one document's",
-                        "Give the source a larger weight or none, or the stage more tokens.")
+        raise UserError(
+            f"a stage wants {amounts.sum()} tokens of the source '{source}'",
+            "at least one document's",
+            "Give the source a larger weight or none, or the stage more tokens.",
+        )
     amounts[donors[-1]] -= 1
     amounts[-1] += 1

@@ -36,7 +36,7 @@ class Stream:
             low, high = max(start, first), min(end, stop)
             if low < high:
                 document = self.stores[self.sources[number]].document(self.documents[number])
-                ids[low - first:high - first] = document[low - start:high - start]
+                ids[low - first : high - first] = document[low - start : high - start]
             number += 1
         return ids
 
@@ -46,8 +46,11 @@ class Stream:
 
 def merge(slices: Sequence[Slice], stores: Sequence[TokenStore], seed: int, stage: str) -> Stream:
     """Put the documents of all sources of a stage into one uniform order; `stores` goes with `slices`."""
-    names = [f"{one.source}\0{store.keys[document]}\0{epoch}" for one, store in zip(slices, stores, strict=True)
-             for document, epoch in zip(one.documents, one.epochs, strict=True)]
+    names = [
+        f"{one.source}\0{store.keys[document]}\0{epoch}"
+        for one, store in zip(slices, stores, strict=True)
+        for document, epoch in zip(one.documents, one.epochs, strict=True)
+    ]
     order = shuffled(seed, f"documents of stage {stage}", names)
     sources = np.repeat(np.arange(len(slices)), [len(one.documents) for one in slices])[order]
     documents = np.concatenate([one.documents for one in slices])[order]
@@ -63,5 +66,9 @@ def row_order(seed: int, stage: str, num_rows: int) -> Int64[np.ndarray, "N"]:
 def pack(stream: Stream, order: Int64[np.ndarray, "N"], context_length: int) -> Iterator[UInt16[np.ndarray, "n L"]]:
     """Yield the rows of a stage in `order`, some hundred at a time."""
     for start in range(0, len(order), ROWS_AT_A_TIME):
-        yield np.stack([stream.read(number * context_length, (number + 1) * context_length)
-                        for number in order[start:start + ROWS_AT_A_TIME].tolist()])
+        yield np.stack(
+            [
+                stream.read(number * context_length, (number + 1) * context_length)
+                for number in order[start : start + ROWS_AT_A_TIME].tolist()
+            ]
+        )

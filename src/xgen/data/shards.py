@@ -80,8 +80,10 @@ def write_array(path: Path, array: np.ndarray) -> None:
 def write_manifest(folder: Path, counts: dict[str, Any]) -> None:
     """Complete the folder: name every file with its size and checksum."""
     paths = sorted(path for part in PARTS for path in folder.glob(part) if not path.name.startswith("."))
-    files = {path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
-             for path in paths}
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+        for path in paths
+    }
     write_json(folder / "manifest.json", {"form": FORM, **counts, "files": files})
 
 
@@ -92,8 +94,9 @@ def is_complete(folder: Path) -> bool:
 def open_prepared(folder: Path) -> Prepared:
     """Open complete data; every file must be there in its full size (`verify` reads them, too)."""
     if not is_complete(folder):
-        raise UserError(f"{folder} has no manifest.json", "complete prepared data",
-                        "Run xgen prepare: it continues where it was.")
+        raise UserError(
+            f"{folder} has no manifest.json", "complete prepared data", "Run xgen prepare: it continues where it was."
+        )
     manifest = read_json(folder / "manifest.json")
     if manifest.get("form") != FORM:
         raise UserError(f"{folder} is in form {manifest.get('form')}", f"form {FORM} of this version of xgen", ANEW)
@@ -101,8 +104,11 @@ def open_prepared(folder: Path) -> Prepared:
         path = folder / name
         found = path.stat().st_size if path.exists() else None
         if found != entry["bytes"]:
-            raise UserError(f"{path} is missing" if found is None else f"{path} has {found:,} bytes",
-                            f"the {entry['bytes']:,} bytes that were written", ANEW)
+            raise UserError(
+                f"{path} is missing" if found is None else f"{path} has {found:,} bytes",
+                f"the {entry['bytes']:,} bytes that were written",
+                ANEW,
+            )
     return Prepared(folder, manifest)
 
 

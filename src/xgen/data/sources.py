@@ -22,10 +22,12 @@ Reader = Callable[[Source, Intake], Iterator[Document]]
 
 def _own_corpus(kind: str) -> Reader:
     """Read the documents in data/corpus/, which the project wrote itself."""
+
     def read(source: Source, intake: Intake) -> Iterator[Document]:
         folder = importlib.resources.files("xgen.data") / "corpus" / kind
         for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith((".md", ".py"))):
             yield Document(source.name, name, (folder / name).read_text(encoding="utf-8"), source.licence)
+
     return read
 
 
@@ -41,8 +43,11 @@ READERS: dict[str, Reader] = {
 def documents_of(source: Source, intake: Intake) -> Iterator[Document]:
     """Yield the documents of a source; refuse an unknown reader, and two documents of one key."""
     if source.reader not in READERS:
-        raise UserError(f"source '{source.name}' names the reader '{source.reader}'", "a reader of data/sources.py",
-                        suggest(source.reader, READERS))
+        raise UserError(
+            f"source '{source.name}' names the reader '{source.reader}'",
+            "a reader of data/sources.py",
+            suggest(source.reader, READERS),
+        )
     keys: set[str] = set()
     for document in READERS[source.reader](source, intake):
         assert document.key not in keys, f"two documents of source '{source.name}' have the key '{document.key}'"
@@ -63,18 +68,28 @@ def write_snapshot(folder: Path, source: Source, strict: bool) -> dict[str, Any]
     if counts_path.exists():
         return read_json(counts_path)
     intake, licences, num_bytes = Intake(source.name, strict), Counter[str](), 0
-    with (written_beside(snapshot_path(folder, source.name)) as file,
-          zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed):
+    with (
+        written_beside(snapshot_path(folder, source.name)) as file,
+        zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed,
+    ):
         for document in documents_of(source, intake):
             line = {"key": document.key, "licence": document.licence, "text": document.text}
             packed.write(orjson.dumps(line) + b"\n")
             licences[document.licence] += 1
             num_bytes += len(document.text.encode())
-    counts = {"documents": licences.total(), "bytes": num_bytes, "licences": dict(licences.most_common()),
-              "skipped": dict(sorted(intake.skipped.items())), "examples": intake.examples}
+    counts = {
+        "documents": licences.total(),
+        "bytes": num_bytes,
+        "licences": dict(licences.most_common()),
+        "skipped": dict(sorted(intake.skipped.items())),
+        "examples": intake.examples,
+    }
     if not licences:
-        raise UserError(f"source '{source.name}' gave no document (skipped: {counts['skipped'] or 'none'})",
-                        "at least one document", "Check the source's location and what is there.")
+        raise UserError(
+            f"source '{source.name}' gave no document (skipped: {counts['skipped'] or 'none'})",
+            "at least one document",
+            "Check the source's location and what is there.",
+        )
     write_json(counts_path, counts)
     return counts
 

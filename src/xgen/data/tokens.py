@@ -42,15 +42,16 @@ class TokenStore:
     offsets: Int64[np.ndarray, "D+1"]
 
     def document(self, index: int | np.integer) -> UInt16[np.ndarray, "N"]:
-        return self.tokens[self.offsets[index]:self.offsets[index + 1]]
+        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
 
     @property
     def lengths(self) -> Int64[np.ndarray, "D"]:
         return np.diff(self.offsets)
 
 
-def write_tokens(folder: Path, source: str, documents: Iterable[Document],
-                 why_dropped: Callable[[np.ndarray], str]) -> dict[str, Any]:
+def write_tokens(
+    folder: Path, source: str, documents: Iterable[Document], why_dropped: Callable[[np.ndarray], str]
+) -> dict[str, Any]:
     """Encode the documents, drop those for which `why_dropped` has a reason, store the rest, and return the counts."""
     counts: dict[str, Any] = {"documents": 0, "tokens": 0, "dropped": {}}
     keys: list[str] = []
@@ -66,8 +67,10 @@ def write_tokens(folder: Path, source: str, documents: Iterable[Document],
             keys.append(document.key)
             lengths.append(len(tokens))
             digests.append(hashlib.blake2b(tokens.tobytes(), digest_size=16).digest())
-    for name, array in (("offsets", np.cumsum(lengths, dtype=np.int64)),
-                        ("digests", np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2))):
+    for name, array in (
+        ("offsets", np.cumsum(lengths, dtype=np.int64)),
+        ("digests", np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)),
+    ):
         with written_beside(folder / "tokens" / f"{source}.{name}.npy") as file:
             np.save(file, array)
     write_text(folder / "tokens" / f"{source}.keys.json", json.dumps(keys, ensure_ascii=False))
@@ -84,8 +87,13 @@ def read_token_counts(folder: Path, source: str) -> dict[str, Any] | None:
 
 def open_tokens(folder: Path, source: str) -> TokenStore:
     stem = folder / "tokens" / source
-    return TokenStore(source, read_json(Path(f"{stem}.keys.json")), np.load(f"{stem}.npy", mmap_mode="r"),
-                      np.load(f"{stem}.digests.npy"), np.load(f"{stem}.offsets.npy"))
+    return TokenStore(
+        source,
+        read_json(Path(f"{stem}.keys.json")),
+        np.load(f"{stem}.npy", mmap_mode="r"),
+        np.load(f"{stem}.digests.npy"),
+        np.load(f"{stem}.offsets.npy"),
+    )
 
 
 def _encoded(documents: Iterable[Document]) -> Iterator[tuple[Document, UInt16[np.ndarray, "N"]]]:

@@ -83,8 +83,11 @@ def render(card: Card) -> str:
     """Write the card."""
     kind = f"tuned to follow instructions on {card.tuned_on}" if card.tuned_on else "a base model"
     sources = [f"| {source.source} | {source.licence} | {source.tokens:,} |" for source in card.sources]
-    stages = [f"| {stage.name} | {stage.context_length:,} | {stage.tokens:,} | {stage.perplexity:.2f} "
-              f"({stage.low:.2f} to {stage.high:.2f}) |" for stage in card.stages]
+    stages = [
+        f"| {stage.name} | {stage.context_length:,} | {stage.tokens:,} | {stage.perplexity:.2f} "
+        f"({stage.low:.2f} to {stage.high:.2f}) |"
+        for stage in card.stages
+    ]
     return f"""---
 license: {card.licence.lower()}
 library_name: transformers

@@ -33,6 +33,8 @@ JINJA = """\
 
 def jinja(template: Template) -> str:
     """Write the template; its text has the ids that tokenizer/chat.py gives, where no message names a special token."""
-    literals = {name: json.dumps(getattr(template, name))
-                for name in ("system", "after_system", "human", "assistant", "between")}
+    literals = {
+        name: json.dumps(getattr(template, name))
+        for name in ("system", "after_system", "human", "assistant", "between")
+    }
     return JINJA.format(**literals)

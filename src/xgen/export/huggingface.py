@@ -81,8 +81,15 @@ def write_folder(folder: Path, config: ModelConfig, params: Stacked, release: Re
             _write_weights(beside, config, params, release)
             _write_texts(beside, release)
             difference = verify(beside, proof)
-            write_json(beside / MARKER, {"xgen": __version__, "largest_logit_difference": difference,
-                                         "tolerance": proof.tolerance, "proof_tokens": len(proof.tokens)})
+            write_json(
+                beside / MARKER,
+                {
+                    "xgen": __version__,
+                    "largest_logit_difference": difference,
+                    "tolerance": proof.tolerance,
+                    "proof_tokens": len(proof.tokens),
+                },
+            )
             _to_disk(beside)
         except BaseException:
             shutil.rmtree(beside)
@@ -109,7 +116,7 @@ def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, np.ndarray], int]:
     if unexpected := sorted(found.keys() - places.keys()):
         raise _mismatch(folder, f"has {unexpected[0]} and {len(unexpected) - 1} more", "only LLaMA's weights")
     for name, (row, _) in places.items():
-        shape = shape_of(row, config)[row.stacked:]
+        shape = shape_of(row, config)[row.stacked :]
         if found[name].shape != shape:
             raise _mismatch(folder, f"has {name} of shape {list(found[name].shape)}", f"{list(shape)}")
     params = {row.name: np.empty(shape_of(row, config), np.float32) for row in table(config)}
@@ -131,7 +138,7 @@ def _shards(config: ModelConfig, release: Release) -> list[dict[str, tuple[Row, 
     shards: list[dict[str, tuple[Row, int | slice]]] = []
     room = 0
     for name, (row, layer) in _places(config):
-        size = prod(shape_of(row, config)[row.stacked:]) * DTYPES[release.dtype].itemsize
+        size = prod(shape_of(row, config)[row.stacked :]) * DTYPES[release.dtype].itemsize
         if size > room or not shards:
             shards.append({})
             room = release.max_shard_bytes
@@ -142,18 +149,25 @@ def _shards(config: ModelConfig, release: Release) -> list[dict[str, tuple[Row, 
 
 def _write_weights(folder: Path, config: ModelConfig, params: Stacked, release: Release) -> None:
     shards = _shards(config, release)
-    files = ["model.safetensors"] if len(shards) == 1 else [
-        f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
+    files = (
+        ["model.safetensors"]
+        if len(shards) == 1
+        else [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
+    )
     total = 0
     for file, shard in track(zip(files, shards, strict=True), "export", len(shards)):
-        arrays = {name: np.ascontiguousarray(params[row.name][layer]).astype(DTYPES[release.dtype], copy=False)
-                  for name, (row, layer) in shard.items()}
+        arrays = {
+            name: np.ascontiguousarray(params[row.name][layer]).astype(DTYPES[release.dtype], copy=False)
+            for name, (row, layer) in shard.items()
+        }
         save_file(arrays, folder / file, metadata={"format": "pt"})
         total += sum(array.nbytes for array in arrays.values())
     if len(shards) > 1:
         weight_map = {name: file for file, shard in zip(files, shards, strict=True) for name in shard}
-        write_json(folder / "model.safetensors.index.json",
-                   {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))})
+        write_json(
+            folder / "model.safetensors.index.json",
+            {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))},
+        )
 
 
 def _write_texts(folder: Path, release: Release) -> None:
@@ -169,8 +183,11 @@ def _write_texts(folder: Path, release: Release) -> None:
 
 def _require_ours(folder: Path) -> None:
     if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is no export of xgen", "a new name, or an earlier export",
-                        "Name another folder, or move this one away.")
+        raise UserError(
+            f"{folder} exists and is no export of xgen",
+            "a new name, or an earlier export",
+            "Name another folder, or move this one away.",
+        )
 
 
 def _empty(folder: Path) -> None:

@@ -8,12 +8,22 @@ from xgen.tokenizer.specials import END_OF_TEXT, NUM_ROWS
 
 StorageType = Literal["float32", "bfloat16"]
 
-SIZES = {"vocab_size": "vocab_size", "dim": "hidden_size", "ffn_dim": "intermediate_size",
-         "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"}
+SIZES = {
+    "vocab_size": "vocab_size",
+    "dim": "hidden_size",
+    "ffn_dim": "intermediate_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+}
 """ModelConfig's names and Hugging Face's."""
 
-FIXED: dict[str, Any] = {"model_type": "llama", "hidden_act": "silu", "tie_word_embeddings": False,
-                         "attention_bias": False, "mlp_bias": False}
+FIXED: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+    "attention_bias": False,
+    "mlp_bias": False,
+}
 """What makes the network LLaMA's; Hugging Face's defaults for LlamaForCausalLM are the same."""
 
 OLD_ROPE_BASE = 10_000.0
@@ -27,8 +37,11 @@ def config_json(config: ModelConfig, context_length: int, dtype: StorageType) ->
     readers before transformers 5 look for, `rope_parameters` and `dtype` what later ones do.
     """
     if (config.norm, config.ffn, config.circuit) != ("rms_norm", "swiglu", "sequential"):
-        raise UserError(f"a network of {config.norm}, {config.ffn} and a {config.circuit} circuit",
-                        "LLaMA's rms_norm, swiglu and sequential circuit", "Only LLaMA's architecture can be exported.")
+        raise UserError(
+            f"a network of {config.norm}, {config.ffn} and a {config.circuit} circuit",
+            "LLaMA's rms_norm, swiglu and sequential circuit",
+            "Only LLaMA's architecture can be exported.",
+        )
     _require_our_rows(config.vocab_size)
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -62,8 +75,12 @@ def read_config(plain: Any) -> tuple[ModelConfig, int]:
     _require_llama(plain)
     sizes = {ours: _positive(plain, theirs, int) for ours, theirs in SIZES.items()}
     _require_our_rows(sizes["vocab_size"])
-    config = ModelConfig(**sizes, norm_eps=_positive(plain, "rms_norm_eps", float), rope_base=_rope_base(plain),
-                         init_std=_positive({"initializer_range": 0.02} | plain, "initializer_range", float))
+    config = ModelConfig(
+        **sizes,
+        norm_eps=_positive(plain, "rms_norm_eps", float),
+        rope_base=_rope_base(plain),
+        init_std=_positive({"initializer_range": 0.02} | plain, "initializer_range", float),
+    )
     for name, expected in (("num_key_value_heads", config.num_heads), ("head_dim", config.head_dim)):
         if plain.get(name) not in (None, expected):
             raise _refused(name, plain[name], expected)
@@ -110,5 +127,8 @@ def _require_our_rows(vocab_size: int) -> None:
 
 
 def _refused(name: str, found: Any, expected: Any) -> UserError:
-    return UserError(f"the model's config has {name} {found}", f"{expected}",
-                     "xgen reads and writes LLaMA-shaped models with XGen's tokenizer.")
+    return UserError(
+        f"the model's config has {name} {found}",
+        f"{expected}",
+        "xgen reads and writes LLaMA-shaped models with XGen's tokenizer.",
+    )

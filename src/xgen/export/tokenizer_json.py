@@ -32,15 +32,31 @@ def tokenizer_json() -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [{"id": token, "content": names[token], "single_word": False, "lstrip": False, "rstrip": False,
-                          "normalized": False, "special": True} for token in sorted(names)],
+        "added_tokens": [
+            {
+                "id": token,
+                "content": names[token],
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for token in sorted(names)
+        ],
         "normalizer": None,
         "pre_tokenizer": byte_level,
         "post_processor": byte_level,
         "decoder": byte_level,
         "model": {
-            "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-            "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
             # Added tokens get the ids after the vocabulary's, so what lies between its ids must stand in it.
             "vocab": {_written(token): rank for token, rank in ranks.items()} | {names[END_OF_TEXT]: END_OF_TEXT},
             "merges": [" ".join(map(_written, merge)) for merge in merges(ranks)],
@@ -72,14 +88,14 @@ def merges(ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
 
 
 def _halves(token: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]:
-    parts = [token[i:i + 1] for i in range(len(token))]
+    parts = [token[i : i + 1] for i in range(len(token))]
     never = len(ranks) + 1
     while len(parts) > 2:
         candidates = [ranks.get(parts[i] + parts[i + 1], never) for i in range(len(parts) - 1)]
         best = min(candidates)
         assert best < never, f"{token!r} cannot be built by merging"
         at = candidates.index(best)
-        parts[at:at + 2] = [parts[at] + parts[at + 1]]
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
     return parts[0], parts[1]
 
 

@@ -52,8 +52,12 @@ _TENSOR = "torch._utils _rebuild_tensor_v2"
 _DICT = "collections OrderedDict"
 _LITERALS = {"BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-    "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "EMPTY_LIST": list,
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
 }
 
 
@@ -72,24 +76,34 @@ def tensors(path: Path) -> Mapping[str, StoredTensor]:
                 raise _RefusedError("numbers in big-endian order")
             state = _interpret(archive.read(pickled))
     except _RefusedError as refused:
-        raise UserError(f"{path} asks for {refused}", "a file of float tensors and nothing else",
-                        "Do not load it elsewhere if you do not know its author; convert it to safetensors.") from None
+        raise UserError(
+            f"{path} asks for {refused}",
+            "a file of float tensors and nothing else",
+            "Do not load it elsewhere if you do not know its author; convert it to safetensors.",
+        ) from None
     except zipfile.BadZipFile:
         raise _not_an_archive(path) from None
     except BROKEN:
         raise _damaged(path) from None
     if not isinstance(state, dict):
         raise _damaged(path)
-    return {name: StoredTensor(view.shape, _reader(path, root, view, sizes)) for name, view in state.items()
-            if isinstance(view, _View)}
+    return {
+        name: StoredTensor(view.shape, _reader(path, root, view, sizes))
+        for name, view in state.items()
+        if isinstance(view, _View)
+    }
 
 
 def _sizes(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
     """List the entries that PyTorch can have written: plain bytes that the file is long enough to hold."""
     total = path.stat().st_size
-    return {entry.filename: entry.file_size for entry in archive.infolist()
-            if entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1
-            and 0 <= entry.header_offset <= total - entry.file_size}
+    return {
+        entry.filename: entry.file_size
+        for entry in archive.infolist()
+        if entry.compress_type == zipfile.ZIP_STORED
+        and not entry.flag_bits & 1
+        and 0 <= entry.header_offset <= total - entry.file_size
+    }
 
 
 def _interpret(pickled: bytes) -> Any:
@@ -199,7 +213,7 @@ def _reader(path: Path, root: str, view: _View, sizes: Mapping[str, int]) -> Cal
         except (zipfile.BadZipFile, *BROKEN):
             raise _damaged(path) from None
         strides = tuple(step * dtype.itemsize for step in view.stride)
-        return np.lib.stride_tricks.as_strided(flat[view.offset:], view.shape, strides, writeable=False)
+        return np.lib.stride_tricks.as_strided(flat[view.offset :], view.shape, strides, writeable=False)
 
     return read
 
@@ -212,5 +226,8 @@ def _not_an_archive(path: Path) -> UserError:
     with path.open("rb") as file:
         if file.read(2) == b"PK":
             return UserError(f"{path} is cut short", "a whole zip archive", "Copy or download it again.")
-    return UserError(f"{path} is no zip archive, as PyTorch writes since 1.6", "a zip archive or safetensors",
-                     "Load it where you trust it with torch.load(..., weights_only=True) and save it as safetensors.")
+    return UserError(
+        f"{path} is no zip archive, as PyTorch writes since 1.6",
+        "a zip archive or safetensors",
+        "Load it where you trust it with torch.load(..., weights_only=True) and save it as safetensors.",
+    )

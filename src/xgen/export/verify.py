@@ -33,13 +33,18 @@ def verify(folder: Path, proof: Proof) -> float:
     assert len(proof.tokens) > 1, "one token attends to itself alone: q, k and the rotary embedding would go unproved"
     logits_LV = forward(folder, proof.tokens)
     if logits_LV.shape != proof.logits.shape:
-        raise UserError(f"the files give logits of shape {logits_LV.shape}", f"{proof.logits.shape}, as the model",
-                        "Report this as a defect: nothing was exported.")
+        raise UserError(
+            f"the files give logits of shape {logits_LV.shape}",
+            f"{proof.logits.shape}, as the model",
+            "Report this as a defect: nothing was exported.",
+        )
     difference = float(np.max(np.abs(logits_LV - proof.logits)))
     if not difference <= proof.tolerance:  # written so that NaN is refused too
-        raise UserError(f"the logits of the exported files differ from the model's by {difference:.3g}",
-                        f"at most {proof.tolerance:.3g}",
-                        "Nothing was exported. If the model's own logits are finite, report this as a defect.")
+        raise UserError(
+            f"the logits of the exported files differ from the model's by {difference:.3g}",
+            f"at most {proof.tolerance:.3g}",
+            "Nothing was exported. If the model's own logits are finite, report this as a defect.",
+        )
     return difference
 
 
@@ -62,8 +67,9 @@ def forward(folder: Path, tokens_L: Integer[np.ndarray, "L"]) -> Float64[np.ndar
 
 def _attention(x_LD: np.ndarray, name: str, weight: Weight, heads: int, rotary: np.ndarray) -> np.ndarray:
     length = len(x_LD)
-    q_HLK, k_HLK, v_HLK = (_linear(x_LD, weight(f"{name}{kind}_proj.weight")).reshape(length, heads, -1).swapaxes(0, 1)
-                           for kind in "qkv")
+    q_HLK, k_HLK, v_HLK = (
+        _linear(x_LD, weight(f"{name}{kind}_proj.weight")).reshape(length, heads, -1).swapaxes(0, 1) for kind in "qkv"
+    )
     q_HLK, k_HLK = _apply_rotary(q_HLK, rotary), _apply_rotary(k_HLK, rotary)
     scores_HLL = q_HLK @ k_HLK.swapaxes(1, 2) / np.sqrt(q_HLK.shape[-1])
     scores_HLL[:, np.triu(np.ones((length, length), bool), k=1)] = -np.inf
@@ -106,8 +112,11 @@ def _rope_theta(config: dict[str, Any]) -> float:
     """Read the base from both places that readers look at; they may not disagree."""
     old, new = config["rope_theta"], config["rope_parameters"]["rope_theta"]
     if old != new:
-        raise UserError(f"config.json has rope_theta {old} and rope_parameters.rope_theta {new}", "one base",
-                        "Report this as a defect: nothing was exported.")
+        raise UserError(
+            f"config.json has rope_theta {old} and rope_parameters.rope_theta {new}",
+            "one base",
+            "Report this as a defect: nothing was exported.",
+        )
     return float(new)
 
 

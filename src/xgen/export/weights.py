@@ -22,8 +22,11 @@ def find(folder: Path) -> dict[str, StoredTensor]:
             return _of_shards(folder, folder / f"{stem}.index.json", describe)
         if (folder / stem).exists():
             return dict(describe(folder / stem))
-    raise UserError(f"{folder} holds no weights", "model.safetensors or pytorch_model.bin, whole or with an index",
-                    "Check the path, or download the folder again.")
+    raise UserError(
+        f"{folder} holds no weights",
+        "model.safetensors or pytorch_model.bin, whole or with an index",
+        "Check the path, or download the folder again.",
+    )
 
 
 def _of_shards(
@@ -36,8 +39,11 @@ def _of_shards(
     found: dict[str, StoredTensor] = {}
     for file in sorted(set(weight_map.values())):
         if Path(file).name != file or not (folder / file).is_file():
-            raise UserError(f"{index} names '{file}', which is not in the folder", "every shard beside its index",
-                            "Download the missing file.")
+            raise UserError(
+                f"{index} names '{file}', which is not in the folder",
+                "every shard beside its index",
+                "Download the missing file.",
+            )
         described = describe(folder / file)
         if twice := sorted(found.keys() & described):
             raise UserError(f"{twice[0]} is in two files of {folder}", "each tensor once", "Download the folder again.")
@@ -50,6 +56,7 @@ def _safetensors(path: Path) -> dict[str, StoredTensor]:
         def read() -> np.ndarray:
             with safe_open(path, framework="np") as file:
                 return file.get_tensor(name)
+
         return read
 
     try:
@@ -60,6 +67,9 @@ def _safetensors(path: Path) -> dict[str, StoredTensor]:
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error})", "a whole safetensors file", "Download it again.") from None
     if other := [name for name, kind in types.items() if kind not in READ_TYPES]:
-        raise UserError(f"{other[0]} in {path} has numbers of type {types[other[0]]}",
-                        f"one of {', '.join(sorted(READ_TYPES))}", "Take a checkpoint that is not quantized.")
+        raise UserError(
+            f"{other[0]} in {path} has numbers of type {types[other[0]]}",
+            f"one of {', '.join(sorted(READ_TYPES))}",
+            "Take a checkpoint that is not quantized.",
+        )
     return {name: StoredTensor(shape, reader(name)) for name, shape in shapes.items()}

@@ -15,8 +15,11 @@ Attention = Callable[[jax.Array, jax.Array, jax.Array, jax.Array, int, Einsum], 
 
 
 def attend(
-    q_BLHK: Float32[Array, "B L H K"], k_BTHK: Float32[Array, "B T H K"], v_BTHK: Float32[Array, "B T H K"],
-    mask_BLT: Bool[Array, "B L T"], einsum: Einsum,
+    q_BLHK: Float32[Array, "B L H K"],
+    k_BTHK: Float32[Array, "B T H K"],
+    v_BTHK: Float32[Array, "B T H K"],
+    mask_BLT: Bool[Array, "B L T"],
+    einsum: Einsum,
 ) -> Float32[Array, "B L H K"]:
     """softmax(q k^T / sqrt(K)) v, over the keys that the mask allows; the definition."""
     scores_BHLT = einsum("BLHK,BTHK->BHLT", q_BLHK, k_BTHK) * q_BLHK.shape[-1] ** -0.5
@@ -53,12 +56,20 @@ def blockwise(
         stop = min(start + block, q_BLHK.shape[1])
 
         @jax.checkpoint
-        def rows(q: jax.Array, k: jax.Array, v: jax.Array, own: jax.Array, seen: jax.Array, start: int = start
-                 ) -> jax.Array:
+        def rows(
+            q: jax.Array, k: jax.Array, v: jax.Array, own: jax.Array, seen: jax.Array, start: int = start
+        ) -> jax.Array:
             return attend(q, k, v, causal_mask(own, seen, start), einsum)
 
-        outputs.append(rows(q_BLHK[:, start:stop], k_BLHK[:, :stop], v_BLHK[:, :stop], segments_BL[:, start:stop],
-                            segments_BL[:, :stop]))
+        outputs.append(
+            rows(
+                q_BLHK[:, start:stop],
+                k_BLHK[:, :stop],
+                v_BLHK[:, :stop],
+                segments_BL[:, start:stop],
+                segments_BL[:, :stop],
+            )
+        )
     return jnp.concatenate(outputs, axis=1)
 
 

@@ -28,8 +28,11 @@ class ModelConfig:
         if min(self.num_layers, self.dim, self.num_heads, self.ffn_dim, self.vocab_size) < 1:
             raise UserError(f"a model with a size below one ({self})", "positive sizes", "Check the model's values.")
         if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
-            raise UserError(f"dim {self.dim} over num_heads {self.num_heads}", "heads of one whole, even size",
-                            "Choose a dim that is an even multiple of num_heads: rotary positions turn pairs.")
+            raise UserError(
+                f"dim {self.dim} over num_heads {self.num_heads}",
+                "heads of one whole, even size",
+                "Choose a dim that is an even multiple of num_heads: rotary positions turn pairs.",
+            )
 
     @property
     def head_dim(self) -> int:

@@ -10,9 +10,7 @@ from jaxtyping import Array, Float32, Int32
 from xgen.model.products import Einsum
 
 
-def rms_norm(
-    x_BLD: Float32[Array, "B L D"], weight_D: Float32[Array, "D"], eps: float
-) -> Float32[Array, "B L D"]:
+def rms_norm(x_BLD: Float32[Array, "B L D"], weight_D: Float32[Array, "D"], eps: float) -> Float32[Array, "B L D"]:
     """X / sqrt(mean(x^2) + eps) * weight, all in float32."""
     mean_BL1 = jnp.mean(jnp.square(x_BLD), axis=-1, keepdims=True)
     return x_BLD * jax.lax.rsqrt(mean_BL1 + eps) * weight_D[None, None, :]
@@ -33,8 +31,11 @@ def rotate(x_BLHK: Float32[Array, "B L H K"], table: Float32[Array, "2 B L 1 hal
 
 
 def swiglu(
-    x_BLD: Float32[Array, "B L D"], gate_FD: Float32[Array, "F D"], up_FD: Float32[Array, "F D"],
-    down_DF: Float32[Array, "D F"], einsum: Einsum,
+    x_BLD: Float32[Array, "B L D"],
+    gate_FD: Float32[Array, "F D"],
+    up_FD: Float32[Array, "F D"],
+    down_DF: Float32[Array, "D F"],
+    einsum: Einsum,
 ) -> Float32[Array, "B L D"]:
     """down(silu(gate(x)) * up(x)), without biases."""
     gate_BLF = einsum("BLD,FD->BLF", x_BLD, gate_FD)

@@ -58,8 +58,11 @@ def _normalized(logits_BCV: jax.Array, targets_BC: jax.Array) -> tuple[jax.Array
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
 def cross_entropy(
-    h_BLD: Float32[Array, "B L D"], head_VD: Float32[Array, "V D"], targets_BL: Int32[Array, "B L"],
-    weights_BL: Float32[Array, "B L"], compute: Compute,
+    h_BLD: Float32[Array, "B L D"],
+    head_VD: Float32[Array, "V D"],
+    targets_BL: Int32[Array, "B L"],
+    weights_BL: Float32[Array, "B L"],
+    compute: Compute,
 ) -> Float32[Array, ""]:
     """Sum over positions of -weight * log p(target); no gradient flows to the weights."""
     return -jnp.sum(weights_BL * token_logprobs(h_BLD, head_VD, targets_BL, compute))
@@ -71,8 +74,9 @@ def _forward(
     einsum = PRODUCTS[compute.precision]
     chunks = num_chunks(targets_BL.shape[0], targets_BL.shape[1], compute.loss_chunk)
 
-    def one(carry: tuple[jax.Array, jax.Array], chunk: tuple[jax.Array, ...]
-            ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def one(
+        carry: tuple[jax.Array, jax.Array], chunk: tuple[jax.Array, ...]
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         loss, head_gradient_VD = carry
         h_BCD, targets_BC, weights_BC = chunk
         logits_BCV = einsum("BLD,VD->BLV", h_BCD, head_VD)
@@ -85,15 +89,17 @@ def _forward(
 
     start = (jnp.zeros((), jnp.float32), jnp.zeros_like(head_VD))
     (loss, head_gradient_VD), h_gradient = jax.lax.scan(
-        one, start, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks), _chunks(weights_BL, chunks)))
+        one, start, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks), _chunks(weights_BL, chunks))
+    )
     # So far the pull of the probabilities; the targets pull the other way, a row of the head each.
     h_gradient_BLD = jnp.moveaxis(h_gradient, 0, 1).reshape(h_BLD.shape) - weights_BL[:, :, None] * head_VD[targets_BL]
     head_gradient_VD = head_gradient_VD.at[targets_BL].add(-weights_BL[:, :, None] * h_BLD)
     return loss, (h_gradient_BLD, head_gradient_VD)
 
 
-def _backward(compute: Compute, gradients: tuple[jax.Array, jax.Array], g: jax.Array
-              ) -> tuple[jax.Array, jax.Array, None, None]:
+def _backward(
+    compute: Compute, gradients: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array, None, None]:
     h_gradient_BLD, head_gradient_VD = gradients
     return g * h_gradient_BLD, g * head_gradient_VD, None, None
 

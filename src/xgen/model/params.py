@@ -63,8 +63,13 @@ def table(config: ModelConfig) -> tuple[Row, ...]:
 
 def shape_of(row: Row, config: ModelConfig) -> tuple[int, ...]:
     """Give the shape of a weight; "head" is all heads side by side."""
-    sizes = {"layer": config.num_layers, "dim": config.dim, "head": config.num_heads * config.head_dim,
-             "ffn": config.ffn_dim, "vocab": config.vocab_size}
+    sizes = {
+        "layer": config.num_layers,
+        "dim": config.dim,
+        "head": config.num_heads * config.head_dim,
+        "ffn": config.ffn_dim,
+        "vocab": config.vocab_size,
+    }
     return tuple(sizes[meaning] for meaning in row.meanings)
 
 
@@ -80,6 +85,7 @@ def abstract(config: ModelConfig) -> Abstract:
 
 def init(config: ModelConfig, key: jax.Array) -> Params:
     """Draw the parameters in float32: matrices from N(0, init_std), norms at one."""
+
     def start(row: Row, row_key: jax.Array) -> jax.Array:
         shape = shape_of(row, config)
         if row.start == "ones":

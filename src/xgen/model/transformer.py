@@ -45,8 +45,12 @@ def _layers(params: Params, config: ModelConfig) -> Params:
 
 
 def hidden(
-    params: Params, tokens_BL: Int32[Array, "B L"], positions_BL: Int32[Array, "B L"],
-    segments_BL: Int32[Array, "B L"], config: ModelConfig, compute: Compute,
+    params: Params,
+    tokens_BL: Int32[Array, "B L"],
+    positions_BL: Int32[Array, "B L"],
+    segments_BL: Int32[Array, "B L"],
+    config: ModelConfig,
+    compute: Compute,
 ) -> Float32[Array, "B L D"]:
     """Read whole rows: the state after the last norm, from which `head` predicts the next token.
 
@@ -68,8 +72,12 @@ def hidden(
 
 
 def hidden_with_cache(
-    params: Params, tokens_BL: Int32[Array, "B L"], positions_BL: Int32[Array, "B L"], cache: Cache,
-    config: ModelConfig, compute: Compute,
+    params: Params,
+    tokens_BL: Int32[Array, "B L"],
+    positions_BL: Int32[Array, "B L"],
+    cache: Cache,
+    config: ModelConfig,
+    compute: Compute,
 ) -> tuple[Float32[Array, "B L D"], Cache]:
     """Read new tokens of each row after what its cache holds: prefill (many tokens) and decode (one).
 

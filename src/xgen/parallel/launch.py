@@ -17,10 +17,15 @@ def launch(compiled: Path) -> None:
 
 def describe_machine() -> dict[str, Any]:
     """Tell what a run ran on: versions, devices, processor, memory."""
-    return {"python": platform.python_version(), "jax": jax.__version__, "platform": jax.default_backend(),
-            "devices": [f"{device.device_kind} {device.id}" for device in jax.devices()],
-            "cpu": _processor(), "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
-            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)}
+    return {
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "platform": jax.default_backend(),
+        "devices": [f"{device.device_kind} {device.id}" for device in jax.devices()],
+        "cpu": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+    }
 
 
 def _processor() -> str:

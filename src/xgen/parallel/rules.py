@@ -11,8 +11,15 @@ Layout = Mapping[str, str | None]
 
 LAYOUTS: dict[str, Layout] = {
     # Rows of a batch over "data"; heads, feed-forward and vocabulary over "model", so that a layer needs two sums.
-    "data_and_model": {"row": DATA, "position": None, "layer": None, "dim": None, "head": MODEL, "ffn": MODEL,
-                       "vocab": MODEL},
+    "data_and_model": {
+        "row": DATA,
+        "position": None,
+        "layer": None,
+        "dim": None,
+        "head": MODEL,
+        "ffn": MODEL,
+        "vocab": MODEL,
+    }
 }
 
 

@@ -69,8 +69,9 @@ def _answer(engine: Engine, recipe: Recipe, conversation: Conversation, line: st
     except KeyboardInterrupt:
         pieces.append(" ...")
     answered = replace(asked, messages=(*asked.messages, Message("assistant", "".join(pieces).strip() or "...")))
-    used = len(render_prompt(replace(answered, messages=(*answered.messages, Message("human", ""))),
-                             recipe.instruct.template))
+    used = len(
+        render_prompt(replace(answered, messages=(*answered.messages, Message("human", ""))), recipe.instruct.template)
+    )
     print()
     say(f"[{min(used, engine.context_length):,} of {engine.context_length:,} tokens of context used]")
     return answered

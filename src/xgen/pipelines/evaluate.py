@@ -32,8 +32,11 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
         evaluate(workspace_of(target, recipe, options.root))
         return
     if not (options.held_out / "manifest.json").exists():
-        raise UserError(f"no prepared data at '{options.held_out}'", "held-out documents to measure on",
-                        "Name a folder under data/: --held-out data/<fingerprint>")
+        raise UserError(
+            f"no prepared data at '{options.held_out}'",
+            "held-out documents to measure on",
+            "Name a folder under data/: --held-out data/<fingerprint>",
+        )
     model = load_folder(target.folder).engine(recipe)
     rows = open_prepared(options.held_out).held_out()
     _say(model.name, perplexity_by_position(model, rows, min(model.context_length, rows.shape[1])))
@@ -60,6 +63,8 @@ def evaluate(workspace: Workspace) -> RunFolder:
 
 def _say(name: str, found: dict[str, Any]) -> None:
     first, last = found["first_eighth"], found["last_eighth"]
-    say(f"  {name:<14} context {found['context_length']:>5,}  perplexity {found['overall']['perplexity']:,.1f}  first "
+    say(
+        f"  {name:<14} context {found['context_length']:>5,}  perplexity {found['overall']['perplexity']:,.1f}  first "
         f"eighth {first['perplexity']:,.1f} [{first['low']:,.1f}, {first['high']:,.1f}]  last eighth "
-        f"{last['perplexity']:,.1f} [{last['low']:,.1f}, {last['high']:,.1f}]")
+        f"{last['perplexity']:,.1f} [{last['low']:,.1f}, {last['high']:,.1f}]"
+    )

@@ -59,20 +59,32 @@ def export(workspace: Workspace, checkpoint: str, out: Path, dtype: StorageType)
     source, _ = named_checkpoint(workspace, checkpoint)
     loaded = load_checkpoint(workspace, checkpoint)
     folder = source.path / "huggingface" if out == Path() else out
-    release = Release(context_length=loaded.context_length, card=render(_card(workspace, loaded)),
-                      template=recipe.instruct.template if loaded.tuned else "", dtype=dtype)
+    release = Release(
+        context_length=loaded.context_length,
+        card=render(_card(workspace, loaded)),
+        template=recipe.instruct.template if loaded.tuned else "",
+        dtype=dtype,
+    )
     params = {name: np.asarray(value) for name, value in loaded.params.items()}
     say(f"export {source.path.name}: {count(loaded.config):,} parameters as {dtype}")
     difference = write_folder(folder, loaded.config, params, release, _proof(params, recipe, dtype))
     say(f"  {folder}: logits differ from the model's by {difference:.1e} at most")
-    source.write_result("export", {"folder": str(folder), "max_difference": difference, "tolerance": TOLERANCE,
-                                   "dtype": dtype, "parameters": count(loaded.config)})
+    source.write_result(
+        "export",
+        {
+            "folder": str(folder),
+            "max_difference": difference,
+            "tolerance": TOLERANCE,
+            "dtype": dtype,
+            "parameters": count(loaded.config),
+        },
+    )
     return folder
 
 
 def _proof(params: dict[str, np.ndarray], recipe: Recipe, dtype: StorageType) -> Proof:
     """Ask our own network, in float32, what the folder must answer."""
-    tokens = encode(PROOF_TEXT).astype(np.int32)[:recipe.context_length]
+    tokens = encode(PROOF_TEXT).astype(np.int32)[: recipe.context_length]
     stored = {name: jnp.asarray(value) for name, value in as_stored(params, dtype).items()}
     compute = Compute("float32", "definition", attention_block=1, loss_chunk=1, remat=False)
     logits = jax.jit(forward, static_argnums=(2, 3))(stored, jnp.asarray(tokens)[None], recipe.model, compute)
@@ -84,13 +96,25 @@ def _card(workspace: Workspace, loaded: Loaded) -> Card:
     measured = (base.read_result("perplexity") or {"stages": []})["stages"]
     tokens = {stage.name: stage.trained_tokens for stage in recipe.stages}
     return Card(
-        name=loaded.name, licence="apache-2.0", num_parameters=count(loaded.config),
-        context_length=loaded.context_length, tuned_on=recipe.instruct.dataset if loaded.tuned else "",
+        name=loaded.name,
+        licence="apache-2.0",
+        num_parameters=count(loaded.config),
+        context_length=loaded.context_length,
+        tuned_on=recipe.instruct.dataset if loaded.tuned else "",
         template=recipe.instruct.template if loaded.tuned else "",
         sources=_trained_sources(recipe, base.read_result("data")),
-        stages=[StageResult(found["name"], found["context_length"], tokens[found["name"]],
-                            found["overall"]["perplexity"], found["overall"]["low"], found["overall"]["high"])
-                for found in measured])
+        stages=[
+            StageResult(
+                found["name"],
+                found["context_length"],
+                tokens[found["name"]],
+                found["overall"]["perplexity"],
+                found["overall"]["low"],
+                found["overall"]["high"],
+            )
+            for found in measured
+        ],
+    )
 
 
 def _trained_sources(recipe: Recipe, manifest: dict[str, Any] | None) -> list[SourceTokens]:
@@ -101,5 +125,8 @@ def _trained_sources(recipe: Recipe, manifest: dict[str, Any] | None) -> list[So
     for stage in manifest["stages"]:
         for name, taken in stage["sources"].items():
             totals[name] += taken["tokens"]
-    return [SourceTokens(source.name, source.licence, totals[source.name]) for source in recipe.data.sources
-            if totals[source.name]]
+    return [
+        SourceTokens(source.name, source.licence, totals[source.name])
+        for source in recipe.data.sources
+        if totals[source.name]
+    ]

@@ -40,8 +40,13 @@ def import_folder(folder: Path, recipe: Recipe, root: Path) -> RunFolder:
     """Make the run; its one stage stands for training that happened elsewhere."""
     config, arrays, context_length = read_folder(folder)
     name = re.sub(r"[^A-Za-z0-9_.]+", "_", folder.resolve().name)
-    stage = Stage("imported", context_length, tokens=context_length, batch_tokens=context_length,
-                  mixture=recipe.data.mixtures[0].name)
+    stage = Stage(
+        "imported",
+        context_length,
+        tokens=context_length,
+        batch_tokens=context_length,
+        mixture=recipe.data.mixtures[0].name,
+    )
     imported = replace(recipe, name=name, model=config, stages=(stage,))
     path = root / "runs" / f"{name}-{run_fingerprint(imported)}"
     origin = {"huggingface": folder.resolve().name, "config_sha256": sha256_of_file(folder / "config.json")}

@@ -44,20 +44,30 @@ def instruct(workspace: Workspace, strict: bool) -> RunFolder:
     launch(workspace.root / ".cache")
     base, base_step = named_checkpoint(workspace, "base")
     if base_step < last_steps(recipe.stages)[-1]:
-        raise UserError(f"{base.path} is trained for {base_step:,} of {last_steps(recipe.stages)[-1]:,} steps",
-                        "a finished base run", f"Let it finish: xgen pretrain {recipe.name}")
+        raise UserError(
+            f"{base.path} is trained for {base_step:,} of {last_steps(recipe.stages)[-1]:,} steps",
+            "a finished base run",
+            f"Let it finish: xgen pretrain {recipe.name}",
+        )
     intake = Intake(recipe.instruct.dataset, strict)
     rows = _rows(workspace, intake)
     left_out = {**intake.skipped, **rows.dropped}
     batch_tokens = recipe.instruct.batch_conversations * recipe.instruct.context_length
-    stage = Stage("instruct", recipe.instruct.context_length, num_steps(rows, recipe.instruct) * batch_tokens,
-                  batch_tokens, mixture=recipe.instruct.dataset)
+    stage = Stage(
+        "instruct",
+        recipe.instruct.context_length,
+        num_steps(rows, recipe.instruct) * batch_tokens,
+        batch_tokens,
+        mixture=recipe.instruct.dataset,
+    )
     with locked(workspace.tuned):
         tuned = open_run(workspace.tuned, recipe, parent={"run": base.path.name, "step": base_step})
         tuned.write_result("teaching", show(rows, 3))
         tuned.write_result("conversations", {"kept": len(rows), "dropped": left_out})
-        say(f"instruct {tuned.path.name}: {len(rows):,} conversations, {stage.num_steps:,} steps, "
-            f"left out: {_in_words(left_out)}")
+        say(
+            f"instruct {tuned.path.name}: {len(rows):,} conversations, {stage.num_steps:,} steps, "
+            f"left out: {_in_words(left_out)}"
+        )
 
         def start_params(placed: Abstract) -> Params:
             with open_checkpoints(base.checkpoints) as checkpoints:
@@ -66,8 +76,12 @@ def instruct(workspace: Workspace, strict: bool) -> RunFolder:
         def batch_at(where: Place) -> Batch:
             return batch_of(rows, recipe.instruct, recipe.seed, where.step)
 
-        train(tuned, Job(recipe.model, (stage,), recipe.instruct.optimizer, recipe.compute, recipe.execution,
-                         recipe.seed), batch_at, start_params)
+        train(
+            tuned,
+            Job(recipe.model, (stage,), recipe.instruct.optimizer, recipe.compute, recipe.execution, recipe.seed),
+            batch_at,
+            start_params,
+        )
     return tuned
 
 

@@ -54,9 +54,12 @@ def load_checkpoint(workspace: Workspace, checkpoint: str) -> Loaded:
     mesh = make_mesh(recipe.execution.data_axis, recipe.execution.model_axis)
     layout = layout_named(recipe.execution.layout)
     shapes = abstract(recipe.model)
-    placed = {row.name: jax.ShapeDtypeStruct(shapes[row.name].shape, shapes[row.name].dtype,
-                                             sharding=sharding(mesh, layout, row.meanings))
-              for row in table(recipe.model)}
+    placed = {
+        row.name: jax.ShapeDtypeStruct(
+            shapes[row.name].shape, shapes[row.name].dtype, sharding=sharding(mesh, layout, row.meanings)
+        )
+        for row in table(recipe.model)
+    }
     with open_checkpoints(run.checkpoints) as checkpoints:
         params = checkpoints.load_params(step, placed)
     tuned = run.path == workspace.tuned

@@ -74,11 +74,17 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
         stores = {source.name: open_tokens(folder, source.name) for source in recipe.data.sources}
         choice = _choose(recipe, folder, stores)
         _pack(recipe, folder, stores, choice)
-        write_manifest(folder, {
-            "recipe": recipe.name, "tokenizer": IDENTITY, "seed": recipe.seed,
-            "sources": _source_counts(recipe.data, snapshots, encoded, stores, choice),
-            "stages": _stage_counts(recipe, choice),
-            "held_out": {"documents": recipe.data.held_out_documents, "context_length": recipe.context_length}})
+        write_manifest(
+            folder,
+            {
+                "recipe": recipe.name,
+                "tokenizer": IDENTITY,
+                "seed": recipe.seed,
+                "sources": _source_counts(recipe.data, snapshots, encoded, stores, choice),
+                "stages": _stage_counts(recipe, choice),
+                "held_out": {"documents": recipe.data.held_out_documents, "context_length": recipe.context_length},
+            },
+        )
         prepared = open_prepared(folder)
     for table in (source_table, stage_table):
         console.print(_as_rich(table(prepared.manifest)))
@@ -90,8 +96,10 @@ def _snapshot(config: DataConfig, folder: Path, strict: bool) -> Counts:
     snapshots = {}
     for source in track(config.sources, "reading sources", len(config.sources)):
         snapshots[source.name] = counts = write_snapshot(folder, source, strict)
-        say(f"read    {source.name}: {counts['documents']:,} documents, {counts['bytes'] / 1e6:.1f} MB, "
-            f"{sum(counts['skipped'].values()):,} left out")
+        say(
+            f"read    {source.name}: {counts['documents']:,} documents, {counts['bytes'] / 1e6:.1f} MB, "
+            f"{sum(counts['skipped'].values()):,} left out"
+        )
     return snapshots
 
 
@@ -99,8 +107,11 @@ def _refuse_broken(sources: Counts, folder: Path) -> None:
     """Be strict about what an earlier run, which was not, has read and skipped."""
     for name, counts in sources.items():
         if counts["examples"]:
-            raise UserError(f"source '{name}': {counts['examples'][0]}, skipped by the run that wrote {folder}",
-                            "input without a fault", "Repair it and delete the folder, or leave --strict away.")
+            raise UserError(
+                f"source '{name}': {counts['examples'][0]}, skipped by the run that wrote {folder}",
+                "input without a fault",
+                "Repair it and delete the folder, or leave --strict away.",
+            )
 
 
 def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
@@ -108,11 +119,14 @@ def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
     for source in config.sources:
         counts = read_token_counts(folder, source.name)
         if counts is None:
-            documents = track(read_snapshot(folder, source.name), f"tokenizing {source.name}",
-                              snapshots[source.name]["documents"])
+            documents = track(
+                read_snapshot(folder, source.name), f"tokenizing {source.name}", snapshots[source.name]["documents"]
+            )
             counts = write_tokens(folder, source.name, documents, partial(why_dropped, config=config))
-        say(f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, "
-            f"{sum(reason['documents'] for reason in counts['dropped'].values()):,} dropped")
+        say(
+            f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, "
+            f"{sum(reason['documents'] for reason in counts['dropped'].values()):,} dropped"
+        )
         encoded[source.name] = counts
     return encoded
 
@@ -120,17 +134,26 @@ def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
 def _choose(recipe: Recipe, folder: Path, stores: dict[str, TokenStore]) -> Choice:
     for name, store in stores.items():
         if not store.keys:
-            raise UserError(f"no document of the source '{name}' has {recipe.data.min_document_tokens} tokens or more",
-                            "at least one document", "Add documents, or lower min-document-tokens.")
+            raise UserError(
+                f"no document of the source '{name}' has {recipe.data.min_document_tokens} tokens or more",
+                "at least one document",
+                "Add documents, or lower min-document-tokens.",
+            )
     fractions = recipe.data.mixture(recipe.stages[0].mixture).fractions()
     with bar("choosing documents", None):
-        choice = choose(stores, recipe.data, [_quota(recipe, stage) for stage in recipe.stages], fractions,
-                        recipe.context_length, recipe.seed)
+        choice = choose(
+            stores,
+            recipe.data,
+            [_quota(recipe, stage) for stage in recipe.stages],
+            fractions,
+            recipe.context_length,
+            recipe.seed,
+        )
     places = [(source, index) for source, indices in choice.held_out.items() for index in indices]
     order = shuffled(recipe.seed, "held out", [f"{source}\0{stores[source].keys[index]}" for source, index in places])
     held_out = np.empty((len(places), recipe.context_length), np.uint16)
     for row, (source, index) in zip(held_out, (places[at] for at in order), strict=True):
-        row[:] = stores[source].document(index)[:recipe.context_length]
+        row[:] = stores[source].document(index)[: recipe.context_length]
     for source, fates in choice.fates.items():
         write_array(folder / "fates" / f"{source}.npy", fates)
     write_array(folder / "held_out.npy", held_out)
@@ -161,22 +184,33 @@ def _shown(chunks: Iterable[np.ndarray], advance: Any) -> Iterable[np.ndarray]:
         advance(len(chunk))
 
 
-def _source_counts(config: DataConfig, snapshots: Counts, encoded: Counts, stores: dict[str, TokenStore],
-                   choice: Choice) -> Counts:
+def _source_counts(
+    config: DataConfig, snapshots: Counts, encoded: Counts, stores: dict[str, TokenStore], choice: Choice
+) -> Counts:
     """Account for every document that was read, and check that the sum is right."""
     counts = {}
     for source in config.sources:
         lengths, fates = stores[source.name].lengths, choice.fates[source.name]
-        became = {name: {"documents": int(np.count_nonzero(fates == code)), "tokens": int(lengths[fates == code].sum())}
-                  for code, name in enumerate(FATES)}
+        became = {
+            name: {"documents": int(np.count_nonzero(fates == code)), "tokens": int(lengths[fates == code].sum())}
+            for code, name in enumerate(FATES)
+        }
         became = {name: count for name, count in became.items() if count["documents"]} | encoded[source.name]["dropped"]
-        read = {"documents": snapshots[source.name]["documents"],
-                "tokens": sum(count["tokens"] for count in became.values())}
+        read = {
+            "documents": snapshots[source.name]["documents"],
+            "tokens": sum(count["tokens"] for count in became.values()),
+        }
         assert read["documents"] == sum(count["documents"] for count in became.values()), source.name
-        counts[source.name] = {"reader": source.reader, "licence": source.licence, "read": read, "fates": became,
-                               "bytes": snapshots[source.name]["bytes"], "skipped": snapshots[source.name]["skipped"],
-                               "licences": snapshots[source.name]["licences"],
-                               "examples": snapshots[source.name]["examples"]}
+        counts[source.name] = {
+            "reader": source.reader,
+            "licence": source.licence,
+            "read": read,
+            "fates": became,
+            "bytes": snapshots[source.name]["bytes"],
+            "skipped": snapshots[source.name]["skipped"],
+            "licences": snapshots[source.name]["licences"],
+            "examples": snapshots[source.name]["examples"],
+        }
     return counts
 
 
@@ -184,11 +218,28 @@ def _stage_counts(recipe: Recipe, choice: Choice) -> list[dict[str, Any]]:
     counts = []
     for stage, slices in zip(recipe.stages, choice.slices, strict=True):
         fractions = recipe.data.mixture(stage.mixture).fractions()
-        sources = {one.source: {"wanted": fractions[one.source], "tokens": one.tokens, "documents": len(one.documents),
-                                "cut_at_quota": one.cut, "part_documents": one.part_documents,
-                                "part_tokens": one.part_tokens, "repeats": one.repeats} for one in slices}
-        counts.append({"name": stage.name, "mixture": stage.mixture, "context_length": stage.context_length,
-                       "rows": stage.num_rows, "tokens": stage.trained_tokens, "sources": sources})
+        sources = {
+            one.source: {
+                "wanted": fractions[one.source],
+                "tokens": one.tokens,
+                "documents": len(one.documents),
+                "cut_at_quota": one.cut,
+                "part_documents": one.part_documents,
+                "part_tokens": one.part_tokens,
+                "repeats": one.repeats,
+            }
+            for one in slices
+        }
+        counts.append(
+            {
+                "name": stage.name,
+                "mixture": stage.mixture,
+                "context_length": stage.context_length,
+                "rows": stage.num_rows,
+                "tokens": stage.trained_tokens,
+                "sources": sources,
+            }
+        )
     return counts
 
 

@@ -41,9 +41,11 @@ def pretrain(workspace: Workspace, strict: bool) -> RunFolder:
 
         def batch_at(where: Place):
             stage = where.stage
-            return batch_of(prepared.rows(stage.name), where.step_in_stage * stage.rows_per_batch,
-                            stage.rows_per_batch)
+            return batch_of(prepared.rows(stage.name), where.step_in_stage * stage.rows_per_batch, stage.rows_per_batch)
 
-        train(run, Job(recipe.model, recipe.stages, recipe.optimizer, recipe.compute, recipe.execution, recipe.seed),
-              batch_at)
+        train(
+            run,
+            Job(recipe.model, recipe.stages, recipe.optimizer, recipe.compute, recipe.execution, recipe.seed),
+            batch_at,
+        )
     return run

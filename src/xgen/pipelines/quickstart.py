@@ -50,8 +50,10 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
         spent[name] = time.monotonic() - started
     _keep_timings(RunFolder.open(workspace.base), spent)
     page = report.run(target, recipe, report.Options(options.root))
-    say(f"\nDone in {sum(spent.values()):.0f} s, {_peak_gigabytes():.2f} GB of memory at most.\n"
-        f"  the report   {page.absolute()}\n  talk to it   {_xgen()} chat {target.text}")
+    say(
+        f"\nDone in {sum(spent.values()):.0f} s, {_peak_gigabytes():.2f} GB of memory at most.\n"
+        f"  the report   {page.absolute()}\n  talk to it   {_xgen()} chat {target.text}"
+    )
 
 
 def _export_once(workspace: Workspace) -> None:

@@ -26,14 +26,17 @@ def sample(workspace: Workspace) -> None:
         held_out = open_prepared(data_folder(recipe, workspace.root)).held_out()
         starts = [row[:PROMPT_TOKENS].tolist() for row in held_out[:CONTINUED_DOCUMENTS]]
         found = load_checkpoint(workspace, "base").engine(recipe).sample(starts, recipe.sampling)
-        base.write_result("samples", {"base": [_plain(decode(start), continuation)
-                                               for start, continuation in zip(starts, found, strict=True)]})
+        base.write_result(
+            "samples",
+            {"base": [_plain(decode(start), continuation) for start, continuation in zip(starts, found, strict=True)]},
+        )
     tuned = RunFolder.open(workspace.tuned)
     if tuned.read_result("samples") is None:
         prompts = [question_ids(question, recipe) for question in QUESTIONS]
         found = load_checkpoint(workspace, "tuned").engine(recipe).sample(prompts, recipe.sampling)
-        tuned.write_result("samples", {"tuned": [_plain(question, answer)
-                                                 for question, answer in zip(QUESTIONS, found, strict=True)]})
+        tuned.write_result(
+            "samples", {"tuned": [_plain(question, answer) for question, answer in zip(QUESTIONS, found, strict=True)]}
+        )
     for run, kind in ((base, "base"), (tuned, "tuned")):
         shown = (run.read_result("samples") or {})[kind][0]
         say(f"  {_one_line(shown['prompt'])} -> {_one_line(shown['text'])}")

@@ -30,16 +30,25 @@ def resolve(text: str) -> Target:
     if (path / "config.json").is_file():
         return Target(text, "huggingface", RECIPES["xgen_7b"], path)
     if path.is_dir():
-        raise UserError(f"{text} is neither a run (no recipe.json) nor a Hugging Face folder (no config.json)",
-                        "a recipe, a run folder or a Hugging Face folder", "Name one of those.")
+        raise UserError(
+            f"{text} is neither a run (no recipe.json) nor a Hugging Face folder (no config.json)",
+            "a recipe, a run folder or a Hugging Face folder",
+            "Name one of those.",
+        )
     if path.parent != Path():
-        raise UserError(f"there is no folder {text}", "a recipe, a run folder or a Hugging Face folder",
-                        "Check the path; runs lie under runs/.")
+        raise UserError(
+            f"there is no folder {text}",
+            "a recipe, a run folder or a Hugging Face folder",
+            "Check the path; runs lie under runs/.",
+        )
     return Target(text, "recipe", recipe_named(text), None)
 
 
 def require_runnable(target: Target, verb: str) -> None:
     """Refuse a Hugging Face folder where a run is needed."""
     if target.kind == "huggingface":
-        raise UserError(f"{target.text} is a Hugging Face folder", f"a recipe or a run folder for 'xgen {verb}'",
-                        f"Make a run of it first: xgen import {target.text}")
+        raise UserError(
+            f"{target.text} is a Hugging Face folder",
+            f"a recipe or a run folder for 'xgen {verb}'",
+            f"Make a run of it first: xgen import {target.text}",
+        )

@@ -40,8 +40,11 @@ def workspace_of(target: Target, recipe: Recipe, root: Path) -> Workspace:
         return Workspace(root, recipe, base, _tuned(base, recipe))
     run = RunFolder.open(target.folder)
     if run_fingerprint(from_plain(run.recipe())) != identity:
-        raise UserError(f"the overrides make another recipe than that of {target.folder}", "the recipe of the folder",
-                        f"Take them back, or start from the name: xgen ... {recipe.name}")
+        raise UserError(
+            f"the overrides make another recipe than that of {target.folder}",
+            "the recipe of the folder",
+            f"Take them back, or start from the name: xgen ... {recipe.name}",
+        )
     parent = run.parent()
     if parent is not None and "run" in parent:
         return Workspace(root, recipe, target.folder.parent / parent["run"], target.folder)
@@ -57,9 +60,15 @@ def open_run(path: Path, recipe: Recipe, parent: dict[str, Any] | None = None) -
     from xgen.parallel.launch import describe_machine
 
     run = RunFolder.create(path, to_plain(recipe), parent)
-    run.add_environment({"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                         "xgen": __version__, "commit": _commit(), "command": shlex.join(["xgen", *sys.argv[1:]]),
-                         **describe_machine()})
+    run.add_environment(
+        {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "xgen": __version__,
+            "commit": _commit(),
+            "command": shlex.join(["xgen", *sys.argv[1:]]),
+            **describe_machine(),
+        }
+    )
     return run
 
 
@@ -68,8 +77,9 @@ def _commit() -> str:
     source = Path(__file__).parents[3]
     if not (source / ".git").exists():
         return ""
-    found = subprocess.run(["git", "-C", str(source), "rev-parse", "--short=12", "HEAD"], capture_output=True,
-                           text=True, check=False)
+    found = subprocess.run(
+        ["git", "-C", str(source), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
     return found.stdout.strip()
 
 
@@ -78,18 +88,27 @@ def named_checkpoint(workspace: Workspace, choice: str) -> tuple[RunFolder, int]
     stages = workspace.recipe.stages
     ends = dict(zip((stage.name for stage in stages), last_steps(stages), strict=True))
     if choice not in ("latest", "tuned", "base", *ends):
-        raise UserError(f"there is no checkpoint '{choice}'", "latest, tuned, base or the name of a stage",
-                        suggest(choice, ("latest", "tuned", "base", *ends)))
+        raise UserError(
+            f"there is no checkpoint '{choice}'",
+            "latest, tuned, base or the name of a stage",
+            suggest(choice, ("latest", "tuned", "base", *ends)),
+        )
     tuned_steps, base_steps = _steps(workspace.tuned), _steps(workspace.base)
     if choice == "tuned" or (choice == "latest" and tuned_steps):
         if not tuned_steps:
-            raise UserError(f"there is no tuned run {workspace.tuned}", "a tuned model",
-                            f"Tune it: xgen instruct {workspace.recipe.name}")
+            raise UserError(
+                f"there is no tuned run {workspace.tuned}",
+                "a tuned model",
+                f"Tune it: xgen instruct {workspace.recipe.name}",
+            )
         return RunFolder.open(workspace.tuned), tuned_steps[-1]
     step = ends.get(choice, base_steps[-1] if base_steps else 0)
     if step not in base_steps:
-        raise UserError(f"{workspace.base} has no checkpoint '{choice}' (steps {base_steps})", "a trained model",
-                        f"Train it: xgen pretrain {workspace.recipe.name}")
+        raise UserError(
+            f"{workspace.base} has no checkpoint '{choice}' (steps {base_steps})",
+            "a trained model",
+            f"Train it: xgen pretrain {workspace.recipe.name}",
+        )
     return RunFolder.open(workspace.base), step
 
 

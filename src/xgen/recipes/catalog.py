@@ -12,6 +12,7 @@ RECIPES = {recipe.name: recipe for recipe in (MICRO, TINY, XGEN_7B)}
 def recipe_named(name: str) -> Recipe:
     """Return a recipe, or name the nearest one that exists."""
     if name not in RECIPES:
-        raise UserError(f"there is no recipe '{name}'", "a recipe, a run folder or a Hugging Face folder",
-                        suggest(name, RECIPES))
+        raise UserError(
+            f"there is no recipe '{name}'", "a recipe, a run folder or a Hugging Face folder", suggest(name, RECIPES)
+        )
     return RECIPES[name]

@@ -32,9 +32,15 @@ MICRO = dataclasses.replace(
         Stage("2", context_length=256, tokens=3 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
     optimizer=dataclasses.replace(TINY.optimizer, warmup_tokens=3 * BATCH_TOKENS),
-    instruct=dataclasses.replace(TINY.instruct, context_length=128, batch_conversations=4, max_conversations=16,
-                                 optimizer=dataclasses.replace(TINY.instruct.optimizer, warmup_tokens=512)),
+    instruct=dataclasses.replace(
+        TINY.instruct,
+        context_length=128,
+        batch_conversations=4,
+        max_conversations=16,
+        optimizer=dataclasses.replace(TINY.instruct.optimizer, warmup_tokens=512),
+    ),
     sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
-    execution=dataclasses.replace(TINY.execution, attention_block=128, loss_chunk=512, micro_batch_tokens=256,
-                                  checkpoint_every=5),
+    execution=dataclasses.replace(
+        TINY.execution, attention_block=128, loss_chunk=512, micro_batch_tokens=256, checkpoint_every=5
+    ),
 )

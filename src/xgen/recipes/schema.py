@@ -63,8 +63,11 @@ def from_plain(plain: dict[str, Any]) -> Recipe:
         return cattrs.Converter(forbid_extra_keys=True).structure(plain, Recipe)
     except cattrs.BaseValidationError as error:
         reasons = "; ".join(cattrs.transform_error(error))
-        raise UserError(f"a recipe that this version cannot read ({reasons})", "a recipe of the same version of xgen",
-                        "Use the version that wrote the folder (environment.json names it).") from None
+        raise UserError(
+            f"a recipe that this version cannot read ({reasons})",
+            "a recipe of the same version of xgen",
+            "Use the version that wrote the folder (environment.json names it).",
+        ) from None
 
 
 def run_fingerprint(recipe: Recipe) -> str:

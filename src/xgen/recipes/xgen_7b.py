@@ -14,20 +14,39 @@ XGEN_7B = Recipe(
     name="xgen_7b",
     seed=0,
     # Section 3 and the released config: LLaMA-7B with 51,200 rows; 6,895,702,016 parameters.
-    model=ModelConfig(num_layers=32, dim=4096, num_heads=32, ffn_dim=11_008, vocab_size=51_200, norm_eps=1e-6,
-                      rope_base=10_000.0, init_std=0.02),
+    model=ModelConfig(
+        num_layers=32,
+        dim=4096,
+        num_heads=32,
+        ffn_dim=11_008,
+        vocab_size=51_200,
+        norm_eps=1e-6,
+        rope_base=10_000.0,
+        init_std=0.02,
+    ),
     data=DataConfig(
         sources=(
-            Source(name="natural-language", reader="files", location="sources/natural-language",
-                   licence="see each document", max_tokens=0),
+            Source(
+                name="natural-language",
+                reader="files",
+                location="sources/natural-language",
+                licence="see each document",
+                max_tokens=0,
+            ),
             Source(name="code", reader="files", location="sources/code", licence="permissive", max_tokens=0),
             Source(name="starcoder", reader="files", location="sources/starcoder", licence="permissive", max_tokens=0),
         ),
         mixtures=(
             Mixture("stage-1", (Share("natural-language", 1309.99), Share("code", 64.53))),  # table 2
             # Table 3: half of it data of stage 1, half of it StarCoder's.
-            Mixture("stage-2", (Share("natural-language", 0.5 * 1309.99 / 1374.52),
-                                Share("code", 0.5 * 64.53 / 1374.52), Share("starcoder", 0.5))),
+            Mixture(
+                "stage-2",
+                (
+                    Share("natural-language", 0.5 * 1309.99 / 1374.52),
+                    Share("code", 0.5 * 64.53 / 1374.52),
+                    Share("starcoder", 0.5),
+                ),
+            ),
         ),
         min_document_tokens=100,  # section 2
         held_out_documents=1_000,
@@ -41,16 +60,42 @@ XGEN_7B = Recipe(
         Stage("2", context_length=8_192, tokens=110_000_000_000, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
     # LLaMA-7B's values; 2,000 warm-up steps.
-    optimizer=OptimizerConfig(peak_learning_rate=3e-4, final_fraction=0.1, warmup_tokens=2_000 * BATCH_TOKENS,
-                              beta1=0.9, beta2=0.95, epsilon=1e-8, weight_decay=0.1, clip_norm=1.0),
+    optimizer=OptimizerConfig(
+        peak_learning_rate=3e-4,
+        final_fraction=0.1,
+        warmup_tokens=2_000 * BATCH_TOKENS,
+        beta1=0.9,
+        beta2=0.95,
+        epsilon=1e-8,
+        weight_decay=0.1,
+        clip_norm=1.0,
+    ),
     precision="bfloat16_matmuls",  # section 3
     instruct=InstructConfig(
-        dataset="messages", template="report", context_length=8_192, batch_conversations=128, epochs=3,
+        dataset="messages",
+        template="report",
+        context_length=8_192,
+        batch_conversations=128,
+        epochs=3,
         max_conversations=0,
-        optimizer=OptimizerConfig(peak_learning_rate=2e-5, final_fraction=0.1, warmup_tokens=0, beta1=0.9, beta2=0.99,
-                                  epsilon=1e-8, weight_decay=0.0, clip_norm=1.0),  # section 4
+        optimizer=OptimizerConfig(
+            peak_learning_rate=2e-5,
+            final_fraction=0.1,
+            warmup_tokens=0,
+            beta1=0.9,
+            beta2=0.99,
+            epsilon=1e-8,
+            weight_decay=0.0,
+            clip_norm=1.0,
+        ),  # section 4
     ),
     sampling=Sampling(temperature=0.2, top_p=0.95, max_new_tokens=512, seed=0),
-    execution=Execution(attention="blockwise", attention_block=512, loss_chunk=4_096, micro_batch_tokens=65_536,
-                        remat=True, checkpoint_every=500),
+    execution=Execution(
+        attention="blockwise",
+        attention_block=512,
+        loss_chunk=4_096,
+        micro_batch_tokens=65_536,
+        remat=True,
+        checkpoint_every=500,
+    ),
 )

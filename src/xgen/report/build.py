@@ -51,35 +51,54 @@ def build(run: RunFolder, tuned: RunFolder | None) -> str:
     folders = [run, tuned] if tuned else [run]
     exports = [found for each in folders if (found := each.read_result("export"))]
     num_parameters = exports[0]["parameters"] if exports else tables.parameters(recipe["model"])
-    return _visible(_template().render(
-        css=(HERE / "page.css").read_text(encoding="utf-8"),
-        name=run.path.name, recipe=recipe, recipe_text=json.dumps(recipe, indent=2, ensure_ascii=False),
-        start=starts[0] if starts else {}, parent=run.parent(), plan=plan,
-        parts={part.name: part for part in _parts(run, tuned, plan)},
-        cards=_headline(run, plan, lines, measured),
-        figure_1=figures.loss_over_tokens(lines, plan) if lines else None,
-        stages=tables.stages(plan, lines),
-        measured=measured, apart=bool(measured) and tables.apart(measured[-1]),
-        figure_2=figures.perplexity_over_position(measured) if measured else None,
-        perplexity=tables.perplexity(measured) if measured else None,
-        data=tables.data(manifest) if manifest else [],
-        tuning=_tuning(tuned) if tuned else None, samples=_samples(folders), exports=exports,
-        plans=tables.plans(recipe, plan, num_parameters), model=tables.model(recipe["model"], num_parameters),
-        environment=tables.environment(starts),
-    ))
+    return _visible(
+        _template().render(
+            css=(HERE / "page.css").read_text(encoding="utf-8"),
+            name=run.path.name,
+            recipe=recipe,
+            recipe_text=json.dumps(recipe, indent=2, ensure_ascii=False),
+            start=starts[0] if starts else {},
+            parent=run.parent(),
+            plan=plan,
+            parts={part.name: part for part in _parts(run, tuned, plan)},
+            cards=_headline(run, plan, lines, measured),
+            figure_1=figures.loss_over_tokens(lines, plan) if lines else None,
+            stages=tables.stages(plan, lines),
+            measured=measured,
+            apart=bool(measured) and tables.apart(measured[-1]),
+            figure_2=figures.perplexity_over_position(measured) if measured else None,
+            perplexity=tables.perplexity(measured) if measured else None,
+            data=tables.data(manifest) if manifest else [],
+            tuning=_tuning(tuned) if tuned else None,
+            samples=_samples(folders),
+            exports=exports,
+            plans=tables.plans(recipe, plan, num_parameters),
+            model=tables.model(recipe["model"], num_parameters),
+            environment=tables.environment(starts),
+        )
+    )
 
 
 def _tuning(tuned: RunFolder) -> dict[str, Any]:
     """Gather what the page says of a tuned run."""
     lines = tuned.metrics.read()
-    return {"name": tuned.path.name, "figure": figures.tuning_loss(lines) if lines else None,
-            "loss": tables.last_loss(lines) if lines else None, "teaching": tuned.read_result("teaching") or [],
-            "conversations": tuned.read_result("conversations")}
+    return {
+        "name": tuned.path.name,
+        "figure": figures.tuning_loss(lines) if lines else None,
+        "loss": tables.last_loss(lines) if lines else None,
+        "teaching": tuned.read_result("teaching") or [],
+        "conversations": tuned.read_result("conversations"),
+    }
 
 
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.globals["numbers"] = numbers
     return environment.get_template("page.html.j2")
 
@@ -89,11 +108,18 @@ def _parts(run: RunFolder, tuned: RunFolder | None, plan: tuple[Stage, ...]) -> 
     folder = f"{run.path.parent.name}/{run.path.name}"
     results = {*run.results(), *(tuned.results() if tuned else ())}
     measured = (run.read_result("perplexity") or {"stages": []})["stages"]
-    done = {"prepare": "data" in results, "pretrain": _last_step(run) >= num_steps(plan),
-            "evaluate": len(measured) >= len(plan), "instruct": tuned is not None and _is_tuned(tuned),
-            "samples": "samples" in results, "export": "export" in results}
-    return [Part(name, is_done, f"xgen {'quickstart' if name == 'samples' else name} {folder}")
-            for name, is_done in done.items()]
+    done = {
+        "prepare": "data" in results,
+        "pretrain": _last_step(run) >= num_steps(plan),
+        "evaluate": len(measured) >= len(plan),
+        "instruct": tuned is not None and _is_tuned(tuned),
+        "samples": "samples" in results,
+        "export": "export" in results,
+    }
+    return [
+        Part(name, is_done, f"xgen {'quickstart' if name == 'samples' else name} {folder}")
+        for name, is_done in done.items()
+    ]
 
 
 def _last_step(run: RunFolder) -> int:
@@ -115,17 +141,29 @@ def _headline(run: RunFolder, plan: tuple[Stage, ...], lines: Sequence[Plain], m
         planned = trained_tokens(plan)
         cards += [
             Card("tokens trained", numbers.short(lines[-1]["tokens"]), f"of {numbers.count(planned)} planned"),
-            Card("final loss", numbers.figures(tables.last_loss([line for line in lines
-                                                                 if line["stage"] == lines[-1]["stage"]])),
-                 f"nats per token; {numbers.figures(lines[0]['loss'])} at the first step"),
+            Card(
+                "final loss",
+                numbers.figures(tables.last_loss([line for line in lines if line["stage"] == lines[-1]["stage"]])),
+                f"nats per token; {numbers.figures(lines[0]['loss'])} at the first step",
+            ),
         ]
     if measured:
         first, last = measured[-1]["first_eighth"], measured[-1]["last_eighth"]
-        cards.append(Card("perplexity", f"{first['perplexity']:,.0f} → {last['perplexity']:,.0f}",
-                          "first to last eighth of the context"))
+        cards.append(
+            Card(
+                "perplexity",
+                f"{first['perplexity']:,.0f} → {last['perplexity']:,.0f}",
+                "first to last eighth of the context",
+            )
+        )
     if lines:
-        cards.append(Card("time to pre-train", numbers.duration(sum(line["seconds"] for line in lines)),
-                          _whole_time(run.read_result("timings"))))
+        cards.append(
+            Card(
+                "time to pre-train",
+                numbers.duration(sum(line["seconds"] for line in lines)),
+                _whole_time(run.read_result("timings")),
+            )
+        )
     machine = next((entry for entry in reversed(run.environments()) if entry.get("devices")), None)
     if machine:
         cards.append(Card("machine", *tables.machine(machine)))
@@ -145,8 +183,10 @@ def _samples(folders: Sequence[RunFolder]) -> list[tuple[str, str, list[dict[str
     samples: dict[str, list[dict[str, Any]]] = {}
     for folder in folders:
         samples |= folder.read_result("samples") or {}
-    kinds = {"base": "The base model continues the start of a held-out document.",
-             "tuned": "The tuned model answers an instruction."}
+    kinds = {
+        "base": "The base model continues the start of a held-out document.",
+        "tuned": "The tuned model answers an instruction.",
+    }
     return [(kind, sentence, samples[kind]) for kind, sentence in kinds.items() if kind in samples]
 
 

@@ -22,14 +22,33 @@ INK, MUTED, GRID, SHADE = "#1c2128", "#667080", "#d9dde3", "#f1f3f6"
 # Okabe and Ito's colors, told apart by every common color vision; darkened where white paper needs it.
 SERIES = ("#0072b2", "#d55e00", "#00845f", "#b0468c", "#8a6a00", "#4b5a6b")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", SHADE: "--shade",
-             **{color: f"--series-{index}" for index, color in enumerate(SERIES)}}
+VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--line",
+    SHADE: "--shade",
+    **{color: f"--series-{index}" for index, color in enumerate(SERIES)},
+}
 STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "xgen", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9.5,
-    "axes.edgecolor": GRID, "axes.labelcolor": MUTED, "axes.linewidth": 0.8, "axes.axisbelow": True,
-    "axes.spines.top": False, "axes.spines.right": False, "grid.color": GRID, "grid.linewidth": 0.7,
-    "xtick.color": GRID, "ytick.color": GRID, "xtick.labelcolor": MUTED, "ytick.labelcolor": MUTED,
-    "text.color": INK, "legend.frameon": False, "lines.solid_capstyle": "round",
+    "svg.hashsalt": "xgen",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 9.5,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "text.color": INK,
+    "legend.frameon": False,
+    "lines.solid_capstyle": "round",
 }
 MOST_POINTS = 1_500
 
@@ -47,12 +66,17 @@ def loss_over_tokens(lines: Sequence[Line], stages: Sequence[Stage]) -> str:
         for index, stage in enumerate(stages):
             tokens, loss = _over_tokens([line for line in lines if line["stage"] == stage.name], "loss")
             loss_axes.plot(*_thinned(tokens, loss), color=_color(index), alpha=0.32, linewidth=0.8)
-            loss_axes.plot(*_thinned(tokens, _smooth(loss, window)), color=_color(index), linewidth=2.1,
-                           gid=f"curve-{index}")
+            loss_axes.plot(
+                *_thinned(tokens, _smooth(loss, window)), color=_color(index), linewidth=2.1, gid=f"curve-{index}"
+            )
         rate_axes.plot(*_thinned(*_over_tokens(lines, "learning_rate")), color=MUTED, linewidth=1.4)
         loss_axes.set_ylabel("cross-entropy (nats per token)")
-        rate_axes.set(ylabel="learning rate", xlabel="tokens trained", ylim=(0, None),
-                      xlim=(0, sum(stage.trained_tokens for stage in stages)))
+        rate_axes.set(
+            ylabel="learning rate",
+            xlabel="tokens trained",
+            ylim=(0, None),
+            xlim=(0, sum(stage.trained_tokens for stage in stages)),
+        )
         rate_axes.locator_params(axis="y", nbins=2)
         rate_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
         rate_axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.short(value)))
@@ -70,9 +94,16 @@ def perplexity_over_position(measured: Sequence[Line]) -> str:
             middle = [(each["first"] + each["last"]) / 2 for each in stage["bins"]]
             low, high, perplexity = ([each[key] for each in stage["bins"]] for key in ("low", "high", "perplexity"))
             axes.fill_between(middle, low, high, color=_color(index), alpha=0.16, linewidth=0)
-            axes.plot(middle, perplexity, color=_color(index), linewidth=1.9, marker=MARKERS[index % len(MARKERS)],
-                      markersize=4, gid=f"curve-{index}",
-                      label=f"after {stage['name']}: context {numbers.context(stage['context_length'])}")
+            axes.plot(
+                middle,
+                perplexity,
+                color=_color(index),
+                linewidth=1.9,
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=4,
+                gid=f"curve-{index}",
+                label=f"after {stage['name']}: context {numbers.context(stage['context_length'])}",
+            )
         axes.set(xlabel="position in the document (tokens)", ylabel="perplexity", xlim=(0, None))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(value)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
@@ -88,8 +119,9 @@ def tuning_loss(lines: Sequence[Line]) -> str:
         axes.grid(axis="y")
         tokens, loss = _over_tokens(lines, "loss")
         axes.plot(*_thinned(tokens, loss), color=_color(3), alpha=0.32, linewidth=0.8)
-        axes.plot(*_thinned(tokens, _smooth(loss, max(3, len(lines) // 15))), color=_color(3), linewidth=2.1,
-                  gid="curve-0")
+        axes.plot(
+            *_thinned(tokens, _smooth(loss, max(3, len(lines) // 15))), color=_color(3), linewidth=2.1, gid="curve-0"
+        )
         axes.set(xlabel="tokens read", ylabel="cross-entropy of responses", xlim=(0, None))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.short(value)))
         return _svg(figure, "figure-tuning", "Cross-entropy of the response tokens over a tuning run")
@@ -108,8 +140,13 @@ def _bands(axes: Axes, stages: Sequence[Stage], labelled: bool) -> None:
         if index % 2:
             axes.axvspan(ends[index], ends[index + 1], color=SHADE, linewidth=0, zorder=0)
         if index:
-            axes.axvline(ends[index], color=MUTED, linewidth=0.9, linestyle=(0, (3, 3)),
-                         gid=f"boundary-{index}" if labelled else None)
+            axes.axvline(
+                ends[index],
+                color=MUTED,
+                linewidth=0.9,
+                linestyle=(0, (3, 3)),
+                gid=f"boundary-{index}" if labelled else None,
+            )
         if labelled:
             middle = (ends[index] + ends[index + 1]) / 2
             axes.text(middle, 1.15, stage.name, transform=above, ha="center", color=_color(index), weight="bold")
@@ -152,10 +189,9 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _svg(figure: Figure, name: str, title: str) -> str:
     """Write a figure as an <svg> element whose ids start with `name`, with no date and nothing to fetch."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True,
-                   metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = file.getvalue()
-    text = text[text.index("<svg"):]
+    text = text[text.index("<svg") :]
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = text.replace("*{stroke", f"#{name}-figure_1 *{{stroke", 1)  # a style element reaches the whole page
     text = re.sub("|".join(VARIABLES), lambda found: f"var({VARIABLES[found[0]]}, {found[0]})", text)

@@ -28,23 +28,42 @@ def stages(plan: Sequence[Stage], lines: Sequence[Plain]) -> Table:
     rows = []
     for stage in plan:
         own = [line for line in lines if line["stage"] == stage.name]
-        row = (stage.name, stage.mixture, numbers.context(stage.context_length), numbers.count(stage.tokens),
-               numbers.count(len(own) * stage.batch_tokens), f"{len(own):,} of {stage.num_steps:,}")
+        row = (
+            stage.name,
+            stage.mixture,
+            numbers.context(stage.context_length),
+            numbers.count(stage.tokens),
+            numbers.count(len(own) * stage.batch_tokens),
+            f"{len(own):,} of {stage.num_steps:,}",
+        )
         if own:
             speed = statistics.median(line["tokens_per_second"] for line in own)
             row += (numbers.figures(own[0]["loss"]), numbers.figures(last_loss(own)), numbers.count(speed))
         else:
             row += (numbers.NOTHING,) * 3
         rows.append(row)
-    return Table(("Stage", "Mixture", "Context", "Tokens planned", "Tokens trained", "Steps", "First loss", "Last loss",
-                  "Tokens/s"), tuple(rows), num_left=2,
-                 note="Last loss: mean over the last tenth of the stage's steps (at least five), in nats per token. "
-                      "Tokens/s: median.")
+    return Table(
+        (
+            "Stage",
+            "Mixture",
+            "Context",
+            "Tokens planned",
+            "Tokens trained",
+            "Steps",
+            "First loss",
+            "Last loss",
+            "Tokens/s",
+        ),
+        tuple(rows),
+        num_left=2,
+        note="Last loss: mean over the last tenth of the stage's steps (at least five), in nats per token. "
+        "Tokens/s: median.",
+    )
 
 
 def last_loss(lines: Sequence[Plain]) -> float:
     """Average the loss over the last tenth of the steps, and over five at least: one batch alone says little."""
-    return statistics.fmean(line["loss"] for line in lines[-max(5, len(lines) // 10):])
+    return statistics.fmean(line["loss"] for line in lines[-max(5, len(lines) // 10) :])
 
 
 def perplexity(measured: Sequence[Plain]) -> Table:
@@ -58,23 +77,29 @@ def perplexity(measured: Sequence[Plain]) -> Table:
         row.append(f"{100 * (last['perplexity'] / first['perplexity'] - 1):+.1f} %".replace("-", "−"))
         rows.append(tuple(row))
     documents = " or ".join(numbers.count(number) for number in sorted({stage["documents"] for stage in measured}))
-    return Table(("After", "Context", "Overall", "95 %", "First eighth", "95 %", "Last eighth", "95 %", "Change"),
-                 tuple(rows),
-                 note=f"Held-out documents: {documents}, each from its start to the context. Intervals: 95 %, over "
-                      "documents.")
+    return Table(
+        ("After", "Context", "Overall", "95 %", "First eighth", "95 %", "Last eighth", "95 %", "Change"),
+        tuple(rows),
+        note=f"Held-out documents: {documents}, each from its start to the context. Intervals: 95 %, over documents.",
+    )
 
 
 def data(manifest: dict[str, Any]) -> list[tuple[str, Table]]:
     """Account for the tokens of every source and stage, each table with its title."""
     made = [make(manifest) for make in audit.TABLES]
-    return [(each.title, Table(tuple(title.capitalize() for title in each.columns), each.rows, _num_words(each)))
-            for each in made]
+    return [
+        (each.title, Table(tuple(title.capitalize() for title in each.columns), each.rows, _num_words(each)))
+        for each in made
+    ]
 
 
 def _num_words(table: audit.Table) -> int:
     """Count the columns up to the last one that holds words."""
-    words = [index for index, column in enumerate(zip(*table.rows, strict=True))
-             if any(cell.strip("0123456789.,") for cell in column)]
+    words = [
+        index
+        for index, column in enumerate(zip(*table.rows, strict=True))
+        if any(cell.strip("0123456789.,") for cell in column)
+    ]
     return 1 + max(words, default=0)
 
 
@@ -94,26 +119,32 @@ def parameters(model: Plain) -> int | None:
 
 def model(sizes: Plain, num_parameters: int | None) -> Table:
     """The shape of the network and how many parameters it has."""
-    rows = [("Parameters", numbers.count(num_parameters) if num_parameters else numbers.NOTHING),
-            ("of which embedding and head", numbers.count(2 * sizes["vocab_size"] * sizes["dim"])),
-            ("Layers", str(sizes["num_layers"])), ("Width", numbers.count(sizes["dim"])),
-            ("Heads", f"{sizes['num_heads']} of {sizes['dim'] // sizes['num_heads']}"),
-            ("Feed-forward", f"{sizes['ffn']}, {numbers.count(sizes['ffn_dim'])}"),
-            ("Rows of the embedding", numbers.count(sizes["vocab_size"])),
-            ("Norm", f"{sizes['norm']}, epsilon {sizes['norm_eps']:g}"),
-            ("Rotary base", numbers.count(sizes["rope_base"])), ("Circuit", sizes["circuit"])]
+    rows = [
+        ("Parameters", numbers.count(num_parameters) if num_parameters else numbers.NOTHING),
+        ("of which embedding and head", numbers.count(2 * sizes["vocab_size"] * sizes["dim"])),
+        ("Layers", str(sizes["num_layers"])),
+        ("Width", numbers.count(sizes["dim"])),
+        ("Heads", f"{sizes['num_heads']} of {sizes['dim'] // sizes['num_heads']}"),
+        ("Feed-forward", f"{sizes['ffn']}, {numbers.count(sizes['ffn_dim'])}"),
+        ("Rows of the embedding", numbers.count(sizes["vocab_size"])),
+        ("Norm", f"{sizes['norm']}, epsilon {sizes['norm_eps']:g}"),
+        ("Rotary base", numbers.count(sizes["rope_base"])),
+        ("Circuit", sizes["circuit"]),
+    ]
     return Table(("Model", ""), tuple(rows))
 
 
 def environment(entries: Sequence[Plain]) -> Table:
     """One row for each start of a program on this folder; what an older folder did not note stays empty."""
-    keys = ("time", "command", "xgen", "python", "jax", "platform", "devices", "cpu", "cores", "memory_gb",
-            "commit")
+    keys = ("time", "command", "xgen", "python", "jax", "platform", "devices", "cpu", "cores", "memory_gb", "commit")
     shown = [{**entry, "time": numbers.moment(entry.get("time", ""))} for entry in entries]
     used = [key for key in keys if any(entry.get(key) for entry in entries)]
     titles = {"memory_gb": "Memory (GB)", "xgen": "xgen", "jax": "JAX", "cpu": "CPU"}
-    return Table(tuple(titles.get(key, key.capitalize()) for key in used),
-                 tuple(tuple(cell(entry.get(key)) for key in used) for entry in shown), num_left=len(used))
+    return Table(
+        tuple(titles.get(key, key.capitalize()) for key in used),
+        tuple(tuple(cell(entry.get(key)) for key in used) for entry in shown),
+        num_left=len(used),
+    )
 
 
 def cell(value: Any) -> str:
@@ -145,21 +176,45 @@ def plans(recipe: Plain, plan: Sequence[Stage], num_parameters: int | None) -> T
         ("Parameters", published.PARAMETERS, numbers.short(num_parameters) if num_parameters else numbers.NOTHING),
         ("Rows of the embedding", numbers.count(published.VOCABULARY), numbers.count(recipe["model"]["vocab_size"])),
         ("Tokens", numbers.short(published_total), numbers.short(total)),
-        ("Tokens by context", _by_context([(each.context_length, each.tokens) for each in published.STAGES]),
-         _by_context([(each.context_length, each.trained_tokens) for each in plan])),
+        (
+            "Tokens by context",
+            _by_context([(each.context_length, each.tokens) for each in published.STAGES]),
+            _by_context([(each.context_length, each.trained_tokens) for each in plan]),
+        ),
         ("First mixture", _mixture(published.STAGE_1), _shares(mixtures[used[0]])),
         ("Last mixture", _mixture(published.STAGE_2), _shares(mixtures[used[-1]])),
-        ("Shortest document", f"{published.MIN_DOCUMENT_TOKENS} tokens",
-         f"{recipe['data']['min_document_tokens']} tokens"),
+        (
+            "Shortest document",
+            f"{published.MIN_DOCUMENT_TOKENS} tokens",
+            f"{recipe['data']['min_document_tokens']} tokens",
+        ),
         ("Precision", published.PRECISION, recipe["precision"].replace("_", " ")),
-        ("Tuning", _tuning(published.TUNING_LEARNING_RATE, published.TUNING_BETA1, published.TUNING_BETA2,
-                           published.TUNING_BATCH, published.TUNING_CONTEXT_LENGTH, published.TUNING_EPOCHS),
-         _tuning(adam["peak_learning_rate"], adam["beta1"], adam["beta2"], tune["batch_conversations"],
-                 tune["context_length"], tune["epochs"])),
+        (
+            "Tuning",
+            _tuning(
+                published.TUNING_LEARNING_RATE,
+                published.TUNING_BETA1,
+                published.TUNING_BETA2,
+                published.TUNING_BATCH,
+                published.TUNING_CONTEXT_LENGTH,
+                published.TUNING_EPOCHS,
+            ),
+            _tuning(
+                adam["peak_learning_rate"],
+                adam["beta1"],
+                adam["beta2"],
+                tune["batch_conversations"],
+                tune["context_length"],
+                tune["epochs"],
+            ),
+        ),
     )
-    return Table(("", "XGen-7B, as reported", "This run"), rows, num_left=3,
-                 note="Of the report's last 300B tokens, its tables 2 and 3 account for 174.52B of stage 1 and 110B of "
-                      "stage 2.")
+    return Table(
+        ("", "XGen-7B, as reported", "This run"),
+        rows,
+        num_left=3,
+        note="Of the report's last 300B tokens, its tables 2 and 3 account for 174.52B of stage 1 and 110B of stage 2.",
+    )
 
 
 def _by_context(parts: Sequence[tuple[int, int]]) -> str:
@@ -167,8 +222,10 @@ def _by_context(parts: Sequence[tuple[int, int]]) -> str:
     for length, number in parts:
         tokens[length] = tokens.get(length, 0) + number
     total = sum(tokens.values())
-    return " · ".join(f"{numbers.context(length)}: {numbers.short(number)} ({number / total:.0%})"
-                      for length, number in tokens.items())
+    return " · ".join(
+        f"{numbers.context(length)}: {numbers.short(number)} ({number / total:.0%})"
+        for length, number in tokens.items()
+    )
 
 
 def _mixture(weights: Mapping[str, int | float]) -> str:
@@ -183,5 +240,7 @@ def _shares(shares: Sequence[Plain]) -> str:
 def _tuning(
     rate: int | float, beta1: int | float, beta2: int | float, batch: int, context_length: int, epochs: int
 ) -> str:
-    return (f"Adam {beta1:g}/{beta2:g} from {rate:g} · {batch} conversations of {numbers.context(context_length)} · "
-            f"{epochs} epoch{'s' if epochs > 1 else ''}")
+    return (
+        f"Adam {beta1:g}/{beta2:g} from {rate:g} · {batch} conversations of {numbers.context(context_length)} · "
+        f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    )

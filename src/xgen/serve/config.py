@@ -18,4 +18,6 @@ class Sampling:
         if self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
             raise UserError(
                 f"temperature {self.temperature}, top_p {self.top_p}, max_new_tokens {self.max_new_tokens}",
-                "a temperature of at least 0, top_p in (0, 1], at least one new token", "Check the sampling values.")
+                "a temperature of at least 0, top_p in (0, 1], at least one new token",
+                "Check the sampling values.",
+            )

@@ -77,16 +77,27 @@ class Engine:
         keys_B, positions_B = row_keys(sampling.seed, len(prompts)), lengths_B.copy()
         running_B = np.ones(len(prompts), bool)
         for _ in range(sampling.max_new_tokens):
-            chosen = _Chosen(*_sample(logits_BV, keys_B, jnp.asarray(positions_B), jnp.float32(sampling.temperature),
-                                      jnp.float32(sampling.top_p), num_tokens=NUM_TOKENS))
+            chosen = _Chosen(
+                *_sample(
+                    logits_BV,
+                    keys_B,
+                    jnp.asarray(positions_B),
+                    jnp.float32(sampling.temperature),
+                    jnp.float32(sampling.top_p),
+                    num_tokens=NUM_TOKENS,
+                )
+            )
             new_B, logprobs_B = np.asarray(chosen.tokens_B), np.asarray(chosen.logprobs_B)
-            yield [(int(token), float(logprob)) if running else None
-                   for token, logprob, running in zip(new_B, logprobs_B, running_B, strict=True)]
+            yield [
+                (int(token), float(logprob)) if running else None
+                for token, logprob, running in zip(new_B, logprobs_B, running_B, strict=True)
+            ]
             running_B &= (new_B != END_OF_TEXT) & (positions_B < self.context_length - 1)
             if not running_B.any():
                 return
-            logits_BV, cache = _decode(self._params, jnp.asarray(new_B), jnp.asarray(positions_B), cache, self._config,
-                                       self._compute)
+            logits_BV, cache = _decode(
+                self._params, jnp.asarray(new_B), jnp.asarray(positions_B), cache, self._config, self._compute
+            )
             positions_B += running_B
 
     def sample(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
@@ -118,13 +129,17 @@ class Engine:
 
     def _check(self, prompt: Sequence[int]) -> int:
         if not 0 < len(prompt) < self.context_length:
-            raise UserError(f"a prompt of {len(prompt):,} tokens", f"1 to {self.context_length - 1:,}, the context of "
-                            f"{self.name} less one new token", "Shorten the prompt.")
+            raise UserError(
+                f"a prompt of {len(prompt):,} tokens",
+                f"1 to {self.context_length - 1:,}, the context of {self.name} less one new token",
+                "Shorten the prompt.",
+            )
         return len(prompt)
 
 
 def _generation(row: list[tuple[int, float]]) -> Generation:
     stopped = bool(row) and row[-1][0] == END_OF_TEXT
     kept = row[:-1] if stopped else row
-    return Generation(tuple(token for token, _ in kept), tuple(logprob for _, logprob in kept),
-                      "stop" if stopped else "length")
+    return Generation(
+        tuple(token for token, _ in kept), tuple(logprob for _, logprob in kept), "stop" if stopped else "length"
+    )

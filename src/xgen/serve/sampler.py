@@ -15,8 +15,12 @@ def row_keys(seed: int, num_rows: int) -> UInt32[Array, "B 2"]:
 
 
 def sample(
-    logits_BV: Float32[Array, "B V"], keys_B: UInt32[Array, "B 2"], positions_B: Int32[Array, "B"],
-    temperature: Float32[Array, ""], top_p: Float32[Array, ""], num_tokens: int,
+    logits_BV: Float32[Array, "B V"],
+    keys_B: UInt32[Array, "B 2"],
+    positions_B: Int32[Array, "B"],
+    temperature: Float32[Array, ""],
+    top_p: Float32[Array, ""],
+    num_tokens: int,
 ) -> tuple[Int32[Array, "B"], Float32[Array, "B"]]:
     """Choose a token of each row and tell its log-probability under the model, before temperature and top-p.
 

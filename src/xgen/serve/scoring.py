@@ -36,15 +36,18 @@ def window(
     batch = max(1, min(num_rows, BATCH_TOKENS // length))
     found = np.empty((num_rows, length - 1), np.float32)
     for start in range(0, num_rows, batch):
-        part = rows[start:start + batch]
+        part = rows[start : start + batch]
         filled = np.zeros((batch, length), np.int32)
         filled[: len(part)] = part
-        found[start:start + batch] = np.asarray(_logprobs(params, filled, config, compute))[: len(part), :-1]
+        found[start : start + batch] = np.asarray(_logprobs(params, filled, config, compute))[: len(part), :-1]
     return found
 
 
 def score(
-    params: Params, requests: Sequence[tuple[Sequence[int], Sequence[int]]], config: ModelConfig, compute: Compute,
+    params: Params,
+    requests: Sequence[tuple[Sequence[int], Sequence[int]]],
+    config: ModelConfig,
+    compute: Compute,
     bucket_of: Callable[[int], int],
 ) -> list[float]:
     """Sum the log-probabilities of each continuation; requests of one bucket of length share batches."""
@@ -60,5 +63,5 @@ def score(
         logprobs = window(params, rows, config, compute)
         for row, index in enumerate(indexes):
             first = len(requests[index][0]) - 1
-            sums[index] = float(logprobs[row, first:first + len(requests[index][1])].sum(dtype=np.float64))
+            sums[index] = float(logprobs[row, first : first + len(requests[index][1])].sum(dtype=np.float64))
     return sums

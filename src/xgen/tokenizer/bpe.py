@@ -19,8 +19,10 @@ from xgen.tokenizer.ranks import mergeable_ranks
 from xgen.tokenizer.specials import NUM_TOKENS, SPECIALS, unused_name
 
 # As GPT-2 published it. \s is spelled out: here it would take 1c to 1f too, which are not whitespace to tiktoken.
-PIECE = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+"
-                      r"|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+")
+PIECE = regex.compile(
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+"
+    r"|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+"
+)
 SPECIAL = regex.compile("|".join(map(regex.escape, SPECIALS)))
 
 
@@ -36,7 +38,7 @@ def encode_with_specials(text: str) -> list[int]:
     ids: list[int] = []
     end = 0
     for found in SPECIAL.finditer(text):
-        ids += [*encode(text[end:found.start()]), SPECIALS[found.group()]]
+        ids += [*encode(text[end : found.start()]), SPECIALS[found.group()]]
         end = found.end()
     return ids + encode(text[end:])
 
@@ -51,12 +53,12 @@ def merge(piece: bytes, ranks: Mapping[bytes, int]) -> list[int]:
     end = list(range(1, len(piece) + 1))
     before = list(range(-1, len(piece) - 1))
     alive = [True] * len(piece)
-    pairs = [(ranks[piece[left:left + 2]], left) for left in range(len(piece) - 1) if piece[left:left + 2] in ranks]
+    pairs = [(ranks[piece[left : left + 2]], left) for left in range(len(piece) - 1) if piece[left : left + 2] in ranks]
     heapq.heapify(pairs)
     while pairs:
         rank, left = heapq.heappop(pairs)
         right = end[left]
-        if not alive[left] or right == len(piece) or ranks.get(piece[left:end[right]]) != rank:
+        if not alive[left] or right == len(piece) or ranks.get(piece[left : end[right]]) != rank:
             continue
         alive[right] = False
         end[left] = end[right]
@@ -64,10 +66,10 @@ def merge(piece: bytes, ranks: Mapping[bytes, int]) -> list[int]:
             before[end[left]] = left
         for start in (before[left], left):
             if start >= 0 and end[start] < len(piece):
-                pair = piece[start:end[end[start]]]
+                pair = piece[start : end[end[start]]]
                 if pair in ranks:
                     heapq.heappush(pairs, (ranks[pair], start))
-    return [ranks[piece[place:end[place]]] for place in range(len(piece)) if alive[place]]
+    return [ranks[piece[place : end[place]]] for place in range(len(piece)) if alive[place]]
 
 
 def decode(ids: Iterable[int]) -> str:

@@ -41,18 +41,22 @@ class Piece(NamedTuple):
     teaches: bool
 
 
-RELEASED_SYSTEM = ("A chat between a curious human and an artificial intelligence assistant. The assistant gives "
-                   "helpful, detailed, and polite answers to the human's questions.")
+RELEASED_SYSTEM = (
+    "A chat between a curious human and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the human's questions."
+)
 
 TEMPLATES: dict[str, Template] = {
     # Section 4. It knows no system message; one that a conversation brings stands in a paragraph before.
     "report": Template(system="", after_system="\n\n", human="### Human:", assistant=" ### Assistant:", between=""),
     # The card of the released instruct models. It stops at "###" and lets the model write " Assistant:".
-    "released": Template(system=RELEASED_SYSTEM, after_system="\n\n", human="### Human:",
-                         assistant="\n### Assistant:", between="\n"),
+    "released": Template(
+        system=RELEASED_SYSTEM, after_system="\n\n", human="### Human:", assistant="\n### Assistant:", between="\n"
+    ),
     # FastChat's "xgen": a third line break after the system message, because its separator follows it.
-    "fastchat": Template(system=RELEASED_SYSTEM, after_system="\n\n\n", human="### Human:",
-                         assistant="\n### Assistant:", between="\n"),
+    "fastchat": Template(
+        system=RELEASED_SYSTEM, after_system="\n\n\n", human="### Human:", assistant="\n### Assistant:", between="\n"
+    ),
 }
 
 
@@ -99,6 +103,8 @@ def _require_turns(conversation: Conversation, last: str) -> None:
     roles = [message.role for message in conversation.messages]
     alternating = [("human", "assistant")[turn % 2] for turn in range(len(roles))]
     if not roles or roles != alternating or roles[-1] != last:
-        raise UserError(f"conversation {conversation.key} has the turns {', '.join(roles) or '(none)'}",
-                        f"human and assistant in turn, the human first, the {last} last",
-                        "Add, remove or join messages.")
+        raise UserError(
+            f"conversation {conversation.key} has the turns {', '.join(roles) or '(none)'}",
+            f"human and assistant in turn, the human first, the {last} last",
+            "Add, remove or join messages.",
+        )

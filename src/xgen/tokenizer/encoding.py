@@ -35,15 +35,21 @@ Ids = Sequence[int] | Integer[np.ndarray, "T"]
 def _encoding() -> "tiktoken.Encoding":
     import tiktoken  # 0.1 s that `xgen --help` need not wait for
 
-    return tiktoken.Encoding(IDENTITY, pat_str=PATTERN, mergeable_ranks=mergeable_ranks(), special_tokens=SPECIALS,
-                             explicit_n_vocab=NUM_TOKENS)
+    return tiktoken.Encoding(
+        IDENTITY,
+        pat_str=PATTERN,
+        mergeable_ranks=mergeable_ranks(),
+        special_tokens=SPECIALS,
+        explicit_n_vocab=NUM_TOKENS,
+    )
 
 
 @functools.cache
 def _token_table() -> list[bytes]:
     encoding = _encoding()
-    return ([encoding.decode_single_token_bytes(token) for token in range(NUM_TOKENS)]
-            + [unused_name(token).encode() for token in range(NUM_TOKENS, NUM_ROWS)])
+    return [encoding.decode_single_token_bytes(token) for token in range(NUM_TOKENS)] + [
+        unused_name(token).encode() for token in range(NUM_TOKENS, NUM_ROWS)
+    ]
 
 
 def encode(text: str) -> UInt16[np.ndarray, "T"]:
@@ -73,8 +79,9 @@ def _cut_at_long_runs(text: str, at_least: int = 10_000) -> list[str]:
 def encode_with_specials(text: str) -> UInt16[np.ndarray, "T"]:
     """Turn trusted text into ids: "<|endoftext|>" and the 18 others become the tokens they name."""
     parts = SPECIAL_PATTERN.split(text)
-    return np.concatenate([np.array([SPECIALS[part]], np.uint16) if part in SPECIALS else encode(part)
-                           for part in parts])
+    return np.concatenate(
+        [np.array([SPECIALS[part]], np.uint16) if part in SPECIALS else encode(part) for part in parts]
+    )
 
 
 def without_surrogates(text: str) -> str:
@@ -91,8 +98,11 @@ def decode_bytes(ids: Ids) -> bytes:
     """Return the bytes of `ids`. An id without a token reads "<|unused_50313|>"; one outside the rows is an error."""
     array = np.asarray(ids, dtype=np.int64)
     if array.size and not 0 <= array.min() <= array.max() < NUM_ROWS:
-        raise UserError(f"token ids from {array.min()} to {array.max()}", f"ids from 0 to {NUM_ROWS - 1:,}",
-                        "Check that the ids come from this tokenizer.")
+        raise UserError(
+            f"token ids from {array.min()} to {array.max()}",
+            f"ids from 0 to {NUM_ROWS - 1:,}",
+            "Check that the ids come from this tokenizer.",
+        )
     table = _token_table()
     return b"".join([table[token] for token in array.tolist()])
 

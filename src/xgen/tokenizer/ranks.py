@@ -28,8 +28,11 @@ def read_ranks(path: Path) -> dict[bytes, int]:
 
 
 def _damaged(path: Path, what: str) -> UserError:
-    return UserError(f"{path} {what}", f"GPT-2's table of byte pairs (sha256 {RANKS_SHA256})",
-                     "Install the package again: the file is part of it.")
+    return UserError(
+        f"{path} {what}",
+        f"GPT-2's table of byte pairs (sha256 {RANKS_SHA256})",
+        "Install the package again: the file is part of it.",
+    )
 
 
 @functools.cache

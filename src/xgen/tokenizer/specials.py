@@ -23,15 +23,31 @@ RUNS = tuple([b" " * n for n in range(LONGEST_SPACES, 1, -1)] + [b"\t" * n for n
 """In the order of their ids."""
 
 CODE_SPECIALS = (
-    "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>", "<filename>", "<gh_stars>", "<issue_start>",
-    "<issue_comment>", "<issue_closed>", "<jupyter_start>", "<jupyter_text>", "<jupyter_code>", "<jupyter_output>",
-    "<empty_output>", "<commit_before>", "<commit_msg>", "<commit_after>", "<reponame>",
+    "<fim_prefix>",
+    "<fim_middle>",
+    "<fim_suffix>",
+    "<fim_pad>",
+    "<filename>",
+    "<gh_stars>",
+    "<issue_start>",
+    "<issue_comment>",
+    "<issue_closed>",
+    "<jupyter_start>",
+    "<jupyter_text>",
+    "<jupyter_code>",
+    "<jupyter_output>",
+    "<empty_output>",
+    "<commit_before>",
+    "<commit_msg>",
+    "<commit_after>",
+    "<reponame>",
 )
 """In the order of their ids."""
 
 RUN_RANKS: dict[bytes, int] = {run: END_OF_TEXT + 1 + i for i, run in enumerate(RUNS)}
 SPECIALS: dict[str, int] = {"<|endoftext|>": END_OF_TEXT} | {
-    name: END_OF_TEXT + 1 + len(RUNS) + i for i, name in enumerate(CODE_SPECIALS)}
+    name: END_OF_TEXT + 1 + len(RUNS) + i for i, name in enumerate(CODE_SPECIALS)
+}
 
 _TABLE = [RANKS_SHA256, [run.decode() for run in RUNS], SPECIALS]
 IDENTITY = f"gpt2+{len(RUNS)}+{len(CODE_SPECIALS)}-{fingerprint(_TABLE)}"

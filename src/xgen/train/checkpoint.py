@@ -21,9 +21,11 @@ class Checkpoints:
         keep = policies.AnyPreservationPolicy([policies.LatestN(2), policies.CustomSteps(list(named_steps))])
         every = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
         self._checkpointer = ocp.training.Checkpointer(
-            str(self.folder), cleanup_tmp_directories=True,
+            str(self.folder),
+            cleanup_tmp_directories=True,
             preservation_policy=keep,  # pyright: ignore[reportArgumentType]  (Orbax names one type in two ways)
-            save_decision_policy=every)  # pyright: ignore[reportArgumentType]
+            save_decision_policy=every,  # pyright: ignore[reportArgumentType]
+        )
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -61,7 +63,8 @@ class Checkpoints:
             raise UserError(
                 f"the checkpoint {self.folder / str(step)} cannot be read ({str(error).splitlines()[0][:200]})",
                 "a complete checkpoint of this recipe",
-                f"It may have been cut short by a copy or a disk: restore it, or delete it and {then}.") from error
+                f"It may have been cut short by a copy or a disk: restore it, or delete it and {then}.",
+            ) from error
 
 
 def open_checkpoints(folder: Path) -> Checkpoints:

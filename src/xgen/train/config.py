@@ -23,14 +23,23 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         if self.peak_learning_rate <= 0 or not 0 <= self.final_fraction <= 1:
-            raise UserError(f"learning rate {self.peak_learning_rate} falling to {self.final_fraction} of it",
-                            "a positive rate and a fraction between 0 and 1", "Check the optimizer's values.")
+            raise UserError(
+                f"learning rate {self.peak_learning_rate} falling to {self.final_fraction} of it",
+                "a positive rate and a fraction between 0 and 1",
+                "Check the optimizer's values.",
+            )
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1) or self.epsilon <= 0 or self.clip_norm < 0:
-            raise UserError(f"beta1 {self.beta1}, beta2 {self.beta2}, epsilon {self.epsilon}, clip {self.clip_norm}",
-                            "betas in [0, 1), a positive epsilon, a clip of at least 0", "Check the optimizer.")
+            raise UserError(
+                f"beta1 {self.beta1}, beta2 {self.beta2}, epsilon {self.epsilon}, clip {self.clip_norm}",
+                "betas in [0, 1), a positive epsilon, a clip of at least 0",
+                "Check the optimizer.",
+            )
         if self.warmup_tokens < 0 or self.weight_decay < 0:
-            raise UserError(f"warmup_tokens {self.warmup_tokens}, weight_decay {self.weight_decay}",
-                            "values of at least 0", "Check the optimizer's values.")
+            raise UserError(
+                f"warmup_tokens {self.warmup_tokens}, weight_decay {self.weight_decay}",
+                "values of at least 0",
+                "Check the optimizer's values.",
+            )
 
 
 @dataclass(frozen=True)
@@ -53,4 +62,3 @@ class Execution:
     model_axis: int = 1
     layout: str = "data_and_model"
     """An entry of parallel/rules.py."""
-

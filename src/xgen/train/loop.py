@@ -82,20 +82,30 @@ class _Recorder:
         self._pending = None
         loss, grad_norm = (float(numbers[name]) for name in ("loss", "grad_norm"))
         if not np.isfinite([loss, grad_norm]).all():
-            raise UserError(f"loss {loss} and gradient norm {grad_norm} at step {where.step + 1}", "finite numbers",
-                            "Lower optimizer.peak-learning-rate or lengthen the warm-up, and start a new run.")
+            raise UserError(
+                f"loss {loss} and gradient norm {grad_norm} at step {where.step + 1}",
+                "finite numbers",
+                "Lower optimizer.peak-learning-rate or lengthen the warm-up, and start a new run.",
+            )
         seconds = time.perf_counter() - self._last_arrival
         self._last_arrival += seconds
         self.last_line = {
-            "step": where.step + 1, "stage": where.stage.name,
-            "tokens": where.tokens_before + where.stage.batch_tokens, "loss": loss, "grad_norm": grad_norm,
-            "learning_rate": rate, "seconds": round(seconds, 4),
-            "tokens_per_second": round(where.stage.batch_tokens / seconds, 1)}
+            "step": where.step + 1,
+            "stage": where.stage.name,
+            "tokens": where.tokens_before + where.stage.batch_tokens,
+            "loss": loss,
+            "grad_norm": grad_norm,
+            "learning_rate": rate,
+            "seconds": round(seconds, 4),
+            "tokens_per_second": round(where.stage.batch_tokens / seconds, 1),
+        }
         self._run.metrics.append(self.last_line)
 
 
 def train(
-    run: RunFolder, job: Job, batch_at: Callable[[Place], Batch],
+    run: RunFolder,
+    job: Job,
+    batch_at: Callable[[Place], Batch],
     start_params: Callable[[Abstract], Params] | None = None,
 ) -> None:
     """Train `job` into `run`, from its last checkpoint if there is one, to the end of the plan.
@@ -135,8 +145,10 @@ def train(
                 rate = learning_rate(job.optimizer, tokens, total_tokens)
                 state, numbers = step_of(state, place(batch_at(where), rows), jnp.float32(rate))
                 recorder.add(where, rate, numbers)
-                progress.move_to(where.tokens_before, f"stage {where.stage.name} "
-                                 f"loss {recorder.last_line.get('loss', float('nan')):.3f}")
+                progress.move_to(
+                    where.tokens_before,
+                    f"stage {where.stage.name} loss {recorder.last_line.get('loss', float('nan')):.3f}",
+                )
 
                 # ---- Save: at intervals, at the end of a stage, when asked to stop -----------------------------
                 ended = step + 1 in named
@@ -147,18 +159,27 @@ def train(
                 if ended:
                     say(_stage_line(run, where.stage))
                 if signals.received and step + 1 < total_steps:
-                    raise Stopped(signals.received, f"stopped after step {step + 1:,} of {total_steps:,}; "
-                                  "all is saved, and the same command continues")
+                    raise Stopped(
+                        signals.received,
+                        f"stopped after step {step + 1:,} of {total_steps:,}; "
+                        "all is saved, and the same command continues",
+                    )
 
 
 def _restore_or_begin(
-    checkpoints: Checkpoints, done: int, job: Job, optimizer: optax.GradientTransformation, shardings: State,
+    checkpoints: Checkpoints,
+    done: int,
+    job: Job,
+    optimizer: optax.GradientTransformation,
+    shardings: State,
     start_params: Callable[[Abstract], Params] | None,
 ) -> State:
-    shapes = jax.eval_shape(lambda: State(params := jax.tree.map(jnp.zeros_like, abstract(job.model)),
-                                          optimizer.init(params)))
-    placed = jax.tree.map(lambda shape, where: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=where),
-                          shapes, shardings)
+    shapes = jax.eval_shape(
+        lambda: State(params := jax.tree.map(jnp.zeros_like, abstract(job.model)), optimizer.init(params))
+    )
+    placed = jax.tree.map(
+        lambda shape, where: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=where), shapes, shardings
+    )
     if done:
         return checkpoints.load(done, placed)
     if start_params is None:
@@ -173,5 +194,7 @@ def _stage_line(run: RunFolder, stage: Stage) -> str:
     tenth = max(1, len(lines) // 10)
     first, last = (np.mean([line["loss"] for line in part]) for part in (lines[:tenth], lines[-tenth:]))
     seconds = sum(line["seconds"] for line in lines)
-    return (f"  stage {stage.name:<8} context {stage.context_length:>5,}  {stage.trained_tokens:>9,} tokens  "
-            f"loss {first:.3f} -> {last:.3f}  {seconds:.0f} s")
+    return (
+        f"  stage {stage.name:<8} context {stage.context_length:>5,}  {stage.trained_tokens:>9,} tokens  "
+        f"loss {first:.3f} -> {last:.3f}  {seconds:.0f} s"
+    )

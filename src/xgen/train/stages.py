@@ -21,13 +21,18 @@ class Stage:
 
     def __post_init__(self) -> None:
         if min(self.context_length, self.tokens, self.batch_tokens) < 1:
-            raise UserError(f"stage '{self.name}' with a count below one ({self})", "positive counts",
-                            "Check context-length, tokens and batch-tokens.")
+            raise UserError(
+                f"stage '{self.name}' with a count below one ({self})",
+                "positive counts",
+                "Check context-length, tokens and batch-tokens.",
+            )
         if self.batch_tokens % self.context_length:
             whole = max(1, round(self.batch_tokens / self.context_length)) * self.context_length
             raise UserError(
                 f"stage '{self.name}' has batch_tokens {self.batch_tokens:,}, context_length {self.context_length:,}",
-                "a batch of whole rows", f"Set batch-tokens to {whole:,}, a multiple of the context length.")
+                "a batch of whole rows",
+                f"Set batch-tokens to {whole:,}, a multiple of the context length.",
+            )
 
     @property
     def rows_per_batch(self) -> int:

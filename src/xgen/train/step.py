@@ -56,8 +56,9 @@ def make_step(
         if passes == 1:
             return jax.value_and_grad(loss_of)(params, batch, weights_BL, config, compute)
 
-        def one(total: tuple[jax.Array, Params], part: tuple[Batch, jax.Array]
-                ) -> tuple[tuple[jax.Array, Params], None]:
+        def one(
+            total: tuple[jax.Array, Params], part: tuple[Batch, jax.Array]
+        ) -> tuple[tuple[jax.Array, Params], None]:
             found = jax.value_and_grad(loss_of)(params, *part, config, compute)
             return jax.tree.map(jnp.add, total, found), None
 
@@ -75,9 +76,7 @@ def make_step(
     return jax.jit(step, donate_argnums=0)
 
 
-def shardings_of(
-    config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, layout: Layout
-) -> State:
+def shardings_of(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, layout: Layout) -> State:
     """Say where each array of the state lives: moments beside their weights, counters everywhere."""
     rows = {row.name: sharding(mesh, layout, row.meanings) for row in table(config)}
     everywhere = sharding(mesh, layout, ())
@@ -90,9 +89,7 @@ def shardings_of(
     return State(rows, of_moments)  # pyright: ignore[reportArgumentType]  (a tree of places, not of arrays)
 
 
-def initial_state(
-    config: ModelConfig, optimizer: optax.GradientTransformation, seed: int, shardings: State
-) -> State:
+def initial_state(config: ModelConfig, optimizer: optax.GradientTransformation, seed: int, shardings: State) -> State:
     """Draw the first state, each array born where it lives."""
 
     def make(key: jax.Array) -> State:

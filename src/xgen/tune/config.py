@@ -25,5 +25,8 @@ class InstructConfig:
 
     def __post_init__(self) -> None:
         if min(self.context_length, self.batch_conversations, self.epochs) < 1 or self.max_conversations < 0:
-            raise UserError(f"an instruct recipe with a count below one ({self})", "positive counts",
-                            "Check context-length, batch-conversations, epochs and max-conversations.")
+            raise UserError(
+                f"an instruct recipe with a count below one ({self})",
+                "positive counts",
+                "Check context-length, batch-conversations, epochs and max-conversations.",
+            )

@@ -19,7 +19,11 @@ Dataset = Callable[[Iterable[Document], str, int, Intake], Iterator[Conversation
 """From the documents that may be trained on, a location, the seed, and where to count what is broken."""
 
 ROLES: dict[str, Literal["human", "assistant", "system"]] = {
-    "human": "human", "user": "human", "assistant": "assistant", "system": "system"}
+    "human": "human",
+    "user": "human",
+    "assistant": "assistant",
+    "system": "system",
+}
 
 
 def tasks_from_source(
@@ -38,8 +42,11 @@ def messages(documents: Iterable[Document], location: str, seed: int, intake: In
     """
     path = Path(location)
     if not location or not path.is_file():
-        raise UserError(f"the dataset 'messages' reads '{location}', which is no file",
-                        'a JSONL file of {"messages": [..]}', "Set instruct.location.")
+        raise UserError(
+            f"the dataset 'messages' reads '{location}', which is no file",
+            'a JSONL file of {"messages": [..]}',
+            "Set instruct.location.",
+        )
     found = list(_conversations(path, intake))
     for index in shuffled(seed, "conversations", [each.key for each in found]):
         yield found[index]
@@ -81,8 +88,10 @@ def _fault(row: Any) -> tuple[str, str] | None:
     said = row.get("messages") if isinstance(row, dict) else None
     if not isinstance(said, list):
         return "no list `messages`", '{"messages": [..]}'
-    if not all(isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)
-               for each in said):
+    if not all(
+        isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)
+        for each in said
+    ):
         return "a message without text", "the strings `role` and `content` in each message"
     if unknown := [each["role"] for each in said if each["role"] not in ROLES]:
         return f"the role '{unknown[0]}'", f"one of {', '.join(ROLES)}"

@@ -66,11 +66,14 @@ def rows_of(
         if len(names) == max_conversations:
             break
     if not names:
-        raise UserError(f"no conversation for instruction tuning ({dict(dropped) or 'the dataset is empty'})",
-                        f"at least one of at most {context_length + 1:,} tokens",
-                        "Raise instruct.context-length, or choose another dataset.")
-    return Rows(context_length, np.concatenate(ids), np.concatenate(teaches), np.cumsum(lengths), tuple(names),
-                dict(dropped))
+        raise UserError(
+            f"no conversation for instruction tuning ({dict(dropped) or 'the dataset is empty'})",
+            f"at least one of at most {context_length + 1:,} tokens",
+            "Raise instruct.context-length, or choose another dataset.",
+        )
+    return Rows(
+        context_length, np.concatenate(ids), np.concatenate(teaches), np.cumsum(lengths), tuple(names), dict(dropped)
+    )
 
 
 def num_steps(rows: Rows, config: InstructConfig) -> int:
@@ -93,8 +96,8 @@ def batch_of(rows: Rows, config: InstructConfig, seed: int, step: int) -> Batch:
         epoch, within = divmod(place, len(rows))
         where = rows.conversation(_order(seed, epoch, len(rows))[within])
         lengths[b] = where.stop - where.start
-        ids_BM[b, :lengths[b]] = rows.ids[where]
-        teaches_BM[b, :lengths[b]] = rows.teaches[where]
+        ids_BM[b, : lengths[b]] = rows.ids[where]
+        teaches_BM[b, : lengths[b]] = rows.teaches[where]
     positions = np.broadcast_to(np.arange(L, dtype=np.int32), (B, L))
     segments = np.where(positions < lengths[:, None], CONVERSATION, PADDING).astype(np.int32)
     return Batch(ids_BM[:, :-1], ids_BM[:, 1:], teaches_BM[:, 1:], positions, segments)
@@ -112,6 +115,10 @@ def show(rows: Rows, num_shown: int) -> list[list[tuple[str, bool]]]:
     for number in range(min(num_shown, len(rows))):
         where = rows.conversation(number)
         tokens = zip(rows.ids[where].tolist(), rows.teaches[where].tolist(), strict=True)
-        shown.append([(decode([token for token, _ in group]), teaches)
-                      for teaches, group in itertools.groupby(tokens, key=lambda token: token[1])])
+        shown.append(
+            [
+                (decode([token for token, _ in group]), teaches)
+                for teaches, group in itertools.groupby(tokens, key=lambda token: token[1])
+            ]
+        )
     return shown

@@ -23,12 +23,17 @@ MIN_WORDS = 3
 """Of a docstring."""
 
 DOCSTRING_ASKS = (
-    "Write the docstring of this function.", "What does this function do? Answer with its docstring.",
-    "Document this function.", "Describe this function in a docstring.", "This function lacks a docstring. Write it.",
+    "Write the docstring of this function.",
+    "What does this function do? Answer with its docstring.",
+    "Document this function.",
+    "Describe this function in a docstring.",
+    "This function lacks a docstring. Write it.",
 )
 HEADER_ASKS = (
-    "Write a docstring for a function that begins like this.", "What would the docstring of this function say?",
-    "Here is the first line of a function. Write its docstring.", "Suggest a docstring for this function.",
+    "Write a docstring for a function that begins like this.",
+    "What would the docstring of this function say?",
+    "Here is the first line of a function. Write its docstring.",
+    "Suggest a docstring for this function.",
 )
 BODY_ASKS = ("Now show its body.", "Now write the body.", "Good. And the code?", "Implement it.", "Show how it works.")
 CONTINUE_ASKS = ("Continue this file.", "Continue this code.", "Complete this code.", "What comes next?", "Go on.")
@@ -71,8 +76,12 @@ def write_docstring(function: Function, choice: str) -> list[str]:
 
 def design_function(function: Function, choice: str) -> list[str]:
     """Take two turns: from the header to the docstring, then to the body."""
-    return [f"{pick(HEADER_ASKS, choice)}\n\n{function.header}", function.docstring,
-            pick(BODY_ASKS, choice), function.body]
+    return [
+        f"{pick(HEADER_ASKS, choice)}\n\n{function.header}",
+        function.docstring,
+        pick(BODY_ASKS, choice),
+        function.body,
+    ]
 
 
 def continue_code(function: Function, choice: str) -> list[str]:
@@ -125,9 +134,9 @@ def _parse(text: str) -> list[ast.stmt]:
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: Sequence[str]) -> Function | None:
     """Cut a function out of its file; None for one too short or too long, or with text left of its margin."""
-    start, margin = node.lineno - 1, lines[node.lineno - 1][:node.col_offset]
-    cut = lines[start:node.end_lineno]
-    own = [line[len(margin):] for line in cut]
+    start, margin = node.lineno - 1, lines[node.lineno - 1][: node.col_offset]
+    cut = lines[start : node.end_lineno]
+    own = [line[len(margin) :] for line in cut]
     source = "\n".join(own)
     outside = any(line.strip() and not line.startswith(margin) for line in cut)
     if outside or len(own) < MIN_LINES or len(source) > MAX_CHARACTERS:
@@ -140,5 +149,11 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: Sequence[str]
     before, after = stated.lineno - node.lineno, stated.end_lineno - node.lineno + 1
     if rest[0].lineno - node.lineno < after:  # they share a line, perhaps with the header too
         return Function(node.name, source)
-    return Function(node.name, source, docstring, undocumented="\n".join(own[:before] + own[after:]),
-                    header="\n".join(own[:before]), body=textwrap.dedent("\n".join(own[after:])).strip("\n"))
+    return Function(
+        node.name,
+        source,
+        docstring,
+        undocumented="\n".join(own[:before] + own[after:]),
+        header="\n".join(own[:before]),
+        body=textwrap.dedent("\n".join(own[after:])).strip("\n"),
+    )
