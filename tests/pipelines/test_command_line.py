@@ -168,7 +168,7 @@ def test_a_question_is_answered_and_the_context_is_counted(finished):
         text=True,
         check=True,
     )
-    assert chat.stdout.count("of 256 tokens of context used]") == 2
+    assert chat.stdout.count("of 128 tokens of context used]") == 2
     assert "There is no command /what" in chat.stdout
     assert "The conversation starts anew" in chat.stdout
 

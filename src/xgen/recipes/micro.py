@@ -6,7 +6,7 @@ from xgen.data.config import DataConfig, Mixture, Share, Source
 from xgen.recipes.tiny import TINY
 from xgen.train.stages import Stage
 
-BATCH_TOKENS = 512
+BATCH_TOKENS = 256
 
 MICRO = dataclasses.replace(
     TINY,
@@ -27,9 +27,8 @@ MICRO = dataclasses.replace(
     ),
     stages=(
         Stage("1a", context_length=64, tokens=12 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("1b", context_length=128, tokens=6 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("1c", context_length=256, tokens=4 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("2", context_length=256, tokens=3 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
+        Stage("1b", context_length=128, tokens=8 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("2", context_length=128, tokens=5 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
     optimizer=dataclasses.replace(TINY.optimizer, warmup_tokens=3 * BATCH_TOKENS),
     instruct=dataclasses.replace(
@@ -41,6 +40,6 @@ MICRO = dataclasses.replace(
     ),
     sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
     execution=dataclasses.replace(
-        TINY.execution, attention_block=128, loss_chunk=512, micro_batch_tokens=256, checkpoint_every=5
+        TINY.execution, attention_block=64, loss_chunk=256, micro_batch_tokens=128, checkpoint_every=5
     ),
 )

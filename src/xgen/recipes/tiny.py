@@ -41,13 +41,13 @@ TINY = Recipe(
     ),
     stages=(
         # Section 3: contexts that double, most tokens at the shortest; stage 2 has rows of the longest only.
-        Stage("1a", context_length=128, tokens=220_000, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("1b", context_length=256, tokens=110_000, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("1c", context_length=512, tokens=50_000, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("2", context_length=512, tokens=32_000, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
+        Stage("1a", context_length=128, tokens=196 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("1b", context_length=256, tokens=108 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("1c", context_length=512, tokens=56 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("2", context_length=512, tokens=33 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
     optimizer=OptimizerConfig(
-        peak_learning_rate=3e-3,
+        peak_learning_rate=2e-3,
         final_fraction=0.1,
         warmup_tokens=20_000,
         beta1=0.9,
@@ -63,7 +63,7 @@ TINY = Recipe(
         context_length=192,
         batch_conversations=8,
         epochs=1,
-        max_conversations=240,
+        max_conversations=160,
         # Section 4: Adam 0.9/0.99, cosine to a tenth.
         optimizer=OptimizerConfig(
             peak_learning_rate=5e-4,
