@@ -1,0 +1,12 @@
+"""Write the snapshots of all recipes anew: python tests/golden/write.py, then read the difference."""
+
+import json
+from pathlib import Path
+
+from xgen.recipes.catalog import RECIPES
+from xgen.recipes.schema import to_plain
+
+if __name__ == "__main__":
+    for name, recipe in RECIPES.items():
+        path = Path(__file__).parent / "recipes" / f"{name}.json"
+        path.write_text(json.dumps(to_plain(recipe), indent=1) + "\n")
