@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,19 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
 
 
-def start(root: Path, *arguments: str, **options: Any) -> subprocess.Popen:
+def start(root: Path, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "xgen.cli", *arguments, "--root", str(root)],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        **options,
     )
 
 
-def xgen(root: Path, *arguments: str, code: int = 0, **options: Any) -> str:
+def xgen(root: Path, *arguments: str, code: int = 0) -> str:
     """Run a verb to its end and return what it printed."""
-    process = start(root, *arguments, **options)
+    process = start(root, *arguments)
     output, _ = process.communicate()
     assert process.returncode == code, output
     return output
@@ -67,7 +67,7 @@ def state_of(run: Path) -> dict[str, np.ndarray]:
     """All arrays of the last checkpoint: weights, moments and counters."""
     import jax
 
-    with ocp.training.Checkpointer(str(run / "checkpoints")) as checkpointer:
+    with warnings.catch_warnings(action="ignore"), ocp.training.Checkpointer(str(run / "checkpoints")) as checkpointer:
         step = max(checkpoint.step for checkpoint in checkpointer.checkpoints)
         leaves = jax.tree_util.tree_leaves_with_path(checkpointer.load(step))
     return {"step": np.array(step)} | {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

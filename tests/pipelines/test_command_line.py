@@ -1,7 +1,6 @@
 """What a mistake on the command line gets: one sentence, exit code 2, and nothing harmed."""
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -147,10 +146,11 @@ def test_a_checkpoint_that_was_cut_short_is_named_and_nothing_is_lost(finished, 
 
 
 def test_a_disk_that_fills_up_is_one_sentence_and_the_same_command_continues(tmp_path):
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-
-    output = xgen(tmp_path, "prepare", "micro", code=2, preexec_fn=small_files)
+    command = [sys.executable, "-m", "xgen.cli", "prepare", "micro", "--root", str(tmp_path)]
+    small = ["bash", "-c", 'ulimit -f 30; exec "$@"', "bash", *command]  # no file over 30 KiB
+    done = subprocess.run(small, capture_output=True, text=True, env=environment(), check=False)
+    output = done.stdout + done.stderr
+    assert done.returncode == 2
     assert "no space is left to write" in output
     assert "Traceback" not in output
     assert not list(tmp_path.rglob("manifest.json"))

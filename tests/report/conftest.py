@@ -1,14 +1,20 @@
 """Made-up run folders: a complete one with a tuned child, and a bare one that has only begun."""
 
+import dataclasses
 import math
 from pathlib import Path
 
 import pytest
 
 from xgen.core.ledger import RunFolder
+from xgen.recipes import tiny
 from xgen.recipes.schema import to_plain
-from xgen.recipes.tiny import TINY
-from xgen.train.stages import num_steps, place_of
+from xgen.train.stages import Stage, num_steps, place_of
+
+# The plan of these pages is their own, so that the recipe may change without changing what they show.
+PLAN = (("1a", 128, 219_136), ("1b", 256, 110_592), ("1c", 512, 49_152), ("2", 512, 32_768))
+STAGES = [Stage(name, length, tokens, 2_048, f"stage-{name[0]}") for name, length, tokens in PLAN]
+TINY = dataclasses.replace(tiny.TINY, stages=tuple(STAGES))
 
 HOSTILE = "</pre><script>alert('x')</script><img src=\"https://evil.example/a.png\"> \x1b[31mred\u202e"
 

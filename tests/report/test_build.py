@@ -6,9 +6,9 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+from report.conftest import TINY
 from xgen.core.ledger import RunFolder
 from xgen.recipes.schema import to_plain
-from xgen.recipes.tiny import TINY
 from xgen.report.build import build, write
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

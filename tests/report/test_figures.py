@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from report.conftest import TINY
 from xgen.core.ledger import RunFolder
-from xgen.recipes.tiny import TINY
 from xgen.report import figures
 
 

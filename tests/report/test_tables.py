@@ -2,10 +2,10 @@
 
 import pytest
 
+from report.conftest import TINY
 from xgen.core.ledger import RunFolder
 from xgen.recipes.catalog import RECIPES
 from xgen.recipes.schema import to_plain
-from xgen.recipes.tiny import TINY
 from xgen.report import numbers, tables
 
 

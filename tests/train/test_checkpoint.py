@@ -59,6 +59,7 @@ def test_the_last_two_and_the_named_checkpoints_stay(tmp_path):
         assert checkpoints.steps() == [2, 5, 6, 7]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax drops its tasks loudly
 @pytest.mark.parametrize("kind", ["cut", "missing"])
 def test_a_checkpoint_that_was_cut_short_is_named_with_what_to_do(tmp_path, kind):
     state = state_on(1, 1)

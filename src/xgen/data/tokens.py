@@ -86,6 +86,7 @@ def read_token_counts(folder: Path, source: str) -> dict[str, Any] | None:
 
 
 def open_tokens(folder: Path, source: str) -> TokenStore:
+    """Open the token store of a source, memory-mapped."""
     stem = folder / "tokens" / source
     return TokenStore(
         source,
