@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
+import optax
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder, locked, sha256_of_file
@@ -17,7 +17,6 @@ from xgen.pipelines.target import Target
 from xgen.pipelines.workspace import open_run
 from xgen.recipes.schema import Recipe, run_fingerprint
 from xgen.train.checkpoint import Checkpoints
-from xgen.train.optimizer import make_optimizer
 from xgen.train.stages import Stage
 from xgen.train.step import State
 
@@ -37,7 +36,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
 
 
 def import_folder(folder: Path, recipe: Recipe, root: Path) -> RunFolder:
-    """Make the run; its one stage stands for training that happened elsewhere."""
+    """Make the run; its one stage stands for training that happened elsewhere, so there are no moments to keep."""
     config, arrays, context_length = read_folder(folder)
     name = re.sub(r"[^A-Za-z0-9_.]+", "_", folder.resolve().name)
     stage = Stage(
@@ -53,9 +52,8 @@ def import_folder(folder: Path, recipe: Recipe, root: Path) -> RunFolder:
     with locked(path):
         run = open_run(path, imported, parent=origin)
         params = {key: jnp.asarray(value) for key, value in arrays.items()}
-        optimizer = make_optimizer(recipe.optimizer, config)
         with Checkpoints(run.checkpoints) as checkpoints:
             if stage.num_steps not in checkpoints.steps():
-                checkpoints.save(stage.num_steps, State(params, jax.jit(optimizer.init)(params)))
+                checkpoints.save(stage.num_steps, State(params, optax.EmptyState()))
     say(f"  {path}: {count(config):,} parameters, context {context_length:,}")
     return run

@@ -16,6 +16,7 @@ from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
 from xgen.train.checkpoint import open_checkpoints
+from xgen.train.stages import place_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,5 @@ def load_checkpoint(workspace: Workspace, checkpoint: str) -> Loaded:
     with open_checkpoints(run.checkpoints) as checkpoints:
         params = checkpoints.load_params(step, placed)
     tuned = run.path == workspace.tuned
-    stages = {stage.name: stage for stage in recipe.stages}
-    context = recipe.instruct.context_length if tuned else stages.get(checkpoint, recipe.stages[-1]).context_length
-    return Loaded(run.path.name, params, recipe.model, max(context, recipe.context_length) if tuned else context, tuned)
+    context_length = recipe.context_length if tuned else place_of(recipe.stages, step - 1).stage.context_length
+    return Loaded(run.path.name, params, recipe.model, context_length, tuned)

@@ -36,7 +36,7 @@ TINY = Recipe(
             Mixture("stage-2", (Share("prose", 0.5), Share("code", 0.5))),
         ),
         min_document_tokens=100,  # section 2
-        held_out_documents=160,
+        held_out_documents=224,
         near_duplicate_share=0.5,
     ),
     stages=(
@@ -47,7 +47,7 @@ TINY = Recipe(
         Stage("2", context_length=512, tokens=33 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
     optimizer=OptimizerConfig(
-        peak_learning_rate=2e-3,
+        peak_learning_rate=3e-3,
         final_fraction=0.1,
         warmup_tokens=20_000,
         beta1=0.9,
@@ -63,7 +63,7 @@ TINY = Recipe(
         context_length=192,
         batch_conversations=8,
         epochs=1,
-        max_conversations=160,
+        max_conversations=128,
         # Section 4: Adam 0.9/0.99, cosine to a tenth.
         optimizer=OptimizerConfig(
             peak_learning_rate=5e-4,
@@ -76,13 +76,13 @@ TINY = Recipe(
             clip_norm=1.0,
         ),
     ),
-    sampling=Sampling(temperature=0.8, top_p=0.95, max_new_tokens=64, seed=0),
+    sampling=Sampling(temperature=0.8, top_p=0.95, max_new_tokens=48, seed=0),
     execution=Execution(
         attention="blockwise",
         attention_block=128,
         loss_chunk=512,
         micro_batch_tokens=BATCH_TOKENS,
         remat=False,
-        checkpoint_every=50,
+        checkpoint_every=80,
     ),
 )

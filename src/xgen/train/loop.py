@@ -158,7 +158,7 @@ def train(
                     checkpoints.save(step + 1, state)
                 if ended:
                     say(_stage_line(run, where.stage))
-                if signals.received and step + 1 < total_steps:
+                if signals.received:
                     raise Stopped(
                         signals.received,
                         f"stopped after step {step + 1:,} of {total_steps:,}; "
