@@ -24,22 +24,22 @@ OVERRIDES = {
 }  # fmt: skip
 
 
-def write_long_documents(folder: Path) -> None:
-    """Join modules of the standard library into documents of some 10,000 tokens and more."""
+def write_long_documents(folder: Path, half: int) -> None:
+    """Join every other module of the standard library into documents of some 10,000 tokens and more."""
     folder.mkdir()
     text, number = "", 0
-    for module in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+    for module in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[half::2]:
         text += module.read_text(encoding="utf-8", errors="replace")
         if len(text) > 60_000:
             (folder / f"{number}.txt").write_text(text, encoding="utf-8")
             text, number = "", number + 1
-    assert number > 40
+    assert number > 16
 
 
 @pytest.mark.slow
 def test_a_million_parameters_learn_at_2048_4096_and_8192_tokens_in_bounded_memory(tmp_path):
-    for source in ("prose", "code"):
-        write_long_documents(tmp_path / source)
+    for half, source in enumerate(("prose", "code")):
+        write_long_documents(tmp_path / source, half)
     arguments = [f"--{name}={value}" for name, value in OVERRIDES.items()]
     places = [f"--data.sources.{n}.location={tmp_path / source}" for n, source in enumerate(("prose", "code"))]
     process = start(tmp_path, "pretrain", "micro", *arguments, *places)
@@ -54,4 +54,4 @@ def test_a_million_parameters_learn_at_2048_4096_and_8192_tokens_in_bounded_memo
     first, last = by_stage[0][0], sum(by_stage[-1][-4:]) / 4
     assert last < first - 1.0, f"{first} -> {last}"
     logits_of_a_row = 8192 * 51_200 * 4
-    assert usage.ru_maxrss * 1024 < 1.5e9 + 2 * logits_of_a_row, "the logits of a whole row, or an L x L tensor"
+    assert usage.ru_maxrss * 1024 < 1.5 * logits_of_a_row, f"{usage.ru_maxrss} KiB: are the logits of a row there?"
