@@ -13,6 +13,8 @@ def launch(compiled: Path) -> None:
     """Keep compiled programs in the folder `compiled`, so that a resumed run does not compile again."""
     jax.config.update("jax_compilation_cache_dir", str(compiled.absolute()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # XLA's own caches would put this folder's path into the name of every program, and a copy would be worth nothing.
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
 
 def describe_machine() -> dict[str, Any]:

@@ -30,7 +30,7 @@ MICRO = dataclasses.replace(
         Stage("1b", context_length=128, tokens=8 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
         Stage("2", context_length=128, tokens=5 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
-    optimizer=dataclasses.replace(TINY.optimizer, warmup_tokens=3 * BATCH_TOKENS),
+    optimizer=dataclasses.replace(TINY.optimizer, peak_learning_rate=3e-3, warmup_tokens=3 * BATCH_TOKENS),
     instruct=dataclasses.replace(
         TINY.instruct,
         context_length=128,
