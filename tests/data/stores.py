@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from xgen.data.config import DataConfig, Mixture, Share, Source
+from xgen.data.config import DataConfig, Mixture, Share
 from xgen.data.tokens import TokenStore
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import Recipe
+from xgen.sources.config import Source
 
 WORDS = [
     f"{start}{middle}{end}"

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from xgen.core.errors import UserError
-from xgen.data.config import Mixture, Share, Source
+from xgen.data.config import Mixture, Share
 from xgen.recipes.micro import MICRO
+from xgen.sources.config import Source
 
 
 @pytest.mark.parametrize(

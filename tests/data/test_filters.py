@@ -84,7 +84,7 @@ def test_near_copies_are_found_in_both_directions_and_in_any_layout():
 
 
 def test_prose_that_was_wrapped_at_another_width_is_still_a_copy():
-    documents = importlib.resources.files("xgen.data") / "corpus" / "prose"
+    documents = importlib.resources.files("xgen.sources") / "corpus" / "prose"
     text = (documents / "how-tides-work.md").read_text(encoding="utf-8")
     wrapped = "\n".join(textwrap.fill(paragraph, 50, subsequent_indent="\t") for paragraph in text.split("\n\n"))
     assert near(wrapped, text) and near(text, wrapped)

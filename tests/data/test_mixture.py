@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from data.stores import store_of
 from xgen.core.errors import UserError
 from xgen.data.choice import FATES, Quota, choose
-from xgen.data.config import DataConfig, Mixture, Share, Source
+from xgen.data.config import DataConfig, Mixture, Share
 from xgen.data.mixture import apportion, choose_held_out, shuffled, split, take
+from xgen.sources.config import Source
 
 WEIGHTS = st.lists(st.floats(0.001, 100), min_size=1, max_size=20)
 

@@ -13,13 +13,13 @@ import pytest
 
 from data.stores import recipe_over, sentence, write_corpus
 from xgen.core.errors import UserError
-from xgen.data import sources
 from xgen.data.filters import window_hashes
 from xgen.data.packing import row_order
 from xgen.data.shards import verify
 from xgen.pipelines.prepare import data_folder, prepare
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import to_plain
+from xgen.sources import catalog as sources
 from xgen.tokenizer.encoding import decode, encode
 from xgen.tokenizer.specials import END_OF_TEXT
 

@@ -10,7 +10,7 @@ import zstandard
 
 from xgen.core.errors import UserError
 from xgen.core.types import Conversation, Document, Message
-from xgen.data.intake import Intake
+from xgen.sources.intake import Intake
 from xgen.tune.datasets import DATASETS, dataset_named, messages, tasks_from_source
 
 

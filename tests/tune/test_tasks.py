@@ -7,7 +7,7 @@ import pytest
 
 from tokenizer.texts import library_sources
 from xgen.core.types import Conversation, Document
-from xgen.data.intake import Intake
+from xgen.sources.intake import Intake
 from xgen.tune.tasks import BODY_ASKS, MAX_CHARACTERS, continue_code, functions_of, tasks_of
 
 FILE = '''\

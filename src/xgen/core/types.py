@@ -18,6 +18,10 @@ class Document:
     key: str
     text: str
     licence: str
+    language: str = ""
+    """What the source says of it: a language of people or of programs; empty where it says nothing."""
+    path: str = ""
+    """The name of the file in its repository, for code."""
 
 
 @dataclass(frozen=True)

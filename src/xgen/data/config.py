@@ -1,37 +1,9 @@
 """What a run reads: sources, mixtures and the rules of cutting, as values (section 2 of the report)."""
 
-import re
 from dataclasses import dataclass
 
 from xgen.core.errors import UserError, suggest
-
-
-@dataclass(frozen=True)
-class Source:
-    """A named origin of documents: an entry of READERS in data/sources.py, and where it reads."""
-
-    name: str
-    reader: str
-    location: str
-    """A file or folder for the reader "files"; empty for readers that know where to look."""
-    licence: str
-    """What the documents may be used under; a reader may state it more precisely for each document."""
-    max_tokens: int
-    """Whole documents are taken in the order of the shuffle until this many tokens are reached; 0 takes all."""
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise UserError(
-                f"a source named '{self.name}'",
-                "letters, digits, '.', '_' and '-': it names files",
-                "Rename the source.",
-            )
-        if self.max_tokens < 0:
-            raise UserError(
-                f"source '{self.name}' with max_tokens {self.max_tokens}",
-                "0 for all, or a positive count",
-                "Check the source's max-tokens.",
-            )
+from xgen.sources.config import Source
 
 
 @dataclass(frozen=True)

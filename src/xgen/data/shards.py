@@ -21,7 +21,7 @@ from xgen.core.errors import UserError
 from xgen.core.ledger import read_json, sha256_of_file, write_json, written_beside
 from xgen.core.types import Document
 from xgen.data.choice import FATES, KEPT
-from xgen.data.sources import read_snapshot
+from xgen.sources.catalog import read_snapshot
 
 FORM = 1
 """Of the files; a reader of another form refuses them."""

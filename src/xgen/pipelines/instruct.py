@@ -9,7 +9,6 @@ from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder, locked
 from xgen.core.progress import say
 from xgen.core.types import Batch
-from xgen.data.intake import Intake
 from xgen.data.shards import open_prepared
 from xgen.model.params import Abstract, Params
 from xgen.parallel.launch import launch
@@ -17,6 +16,7 @@ from xgen.pipelines.prepare import data_folder
 from xgen.pipelines.target import Target, require_runnable
 from xgen.pipelines.workspace import Workspace, named_checkpoint, open_run, workspace_of
 from xgen.recipes.schema import Recipe
+from xgen.sources.intake import Intake
 from xgen.train.checkpoint import open_checkpoints
 from xgen.train.loop import Job, train
 from xgen.train.stages import Place, Stage, last_steps

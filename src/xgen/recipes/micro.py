@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from xgen.data.config import DataConfig, Mixture, Share, Source
+from xgen.data.config import DataConfig, Mixture, Share
 from xgen.recipes.tiny import TINY
+from xgen.sources.config import Source
 from xgen.train.stages import Stage
 
 BATCH_TOKENS = 256

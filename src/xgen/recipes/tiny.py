@@ -1,9 +1,10 @@
 """The whole pipeline on one laptop CPU, on real text that every machine with Python has: minutes, not days."""
 
-from xgen.data.config import DataConfig, Mixture, Share, Source
+from xgen.data.config import DataConfig, Mixture, Share
 from xgen.model.config import ModelConfig
 from xgen.recipes.schema import Recipe
 from xgen.serve.config import Sampling
+from xgen.sources.config import Source
 from xgen.train.config import Execution, OptimizerConfig
 from xgen.train.stages import Stage
 from xgen.tune.config import InstructConfig

@@ -10,9 +10,9 @@ import zstandard
 
 from xgen.core.errors import UserError, suggest
 from xgen.core.types import Conversation, Document, Message
-from xgen.data.files import chunks_of, lines_of
-from xgen.data.intake import Intake
 from xgen.data.mixture import shuffled
+from xgen.sources.files import chunks_of, lines_of
+from xgen.sources.intake import Intake
 from xgen.tune.tasks import tasks_of
 
 Dataset = Callable[[Iterable[Document], str, int, Intake], Iterator[Conversation]]

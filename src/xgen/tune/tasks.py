@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from xgen.core.types import Conversation, Document, Message
-from xgen.data.intake import Intake
 from xgen.data.mixture import shuffled
+from xgen.sources.intake import Intake
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xgen.core.errors import UserError
-from xgen.data.config import Source
-from xgen.data.files import lines_of, read_files
-from xgen.data.intake import Intake
+from xgen.sources.config import Source
+from xgen.sources.files import lines_of, read_files
+from xgen.sources.intake import Intake
 
 ROWS = [{"text": "one", "licence": "MIT"}, {"text": "two", "license": "ISC"}, {"text": "drei, früh\u2028"}]
 JSONL = "".join(json.dumps(row) + "\n" for row in ROWS).encode()

@@ -12,19 +12,19 @@ import zstandard
 from xgen.core.errors import UserError, suggest
 from xgen.core.ledger import read_json, write_json, written_beside
 from xgen.core.types import Document
-from xgen.data.config import Source
-from xgen.data.files import chunks_of, lines_of, read_files
-from xgen.data.intake import Intake
-from xgen.data.machine import read_machine_prose, read_python_code
+from xgen.sources.config import Source
+from xgen.sources.files import chunks_of, lines_of, read_files
+from xgen.sources.intake import Intake
+from xgen.sources.machine import read_machine_prose, read_python_code
 
 Reader = Callable[[Source, Intake], Iterator[Document]]
 
 
 def _own_corpus(kind: str) -> Reader:
-    """Read the documents in data/corpus/, which the project wrote itself."""
+    """Read the documents in sources/corpus/, which the project wrote itself."""
 
     def read(source: Source, intake: Intake) -> Iterator[Document]:
-        folder = importlib.resources.files("xgen.data") / "corpus" / kind
+        folder = importlib.resources.files("xgen.sources") / "corpus" / kind
         for name in sorted(entry.name for entry in folder.iterdir() if entry.name.endswith((".md", ".py"))):
             yield Document(source.name, name, (folder / name).read_text(encoding="utf-8"), source.licence)
 

@@ -18,9 +18,9 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 from xgen.core.types import Document
-from xgen.data.config import Source
-from xgen.data.intake import Intake
-from xgen.data.licences import is_permissive, licence_of
+from xgen.filters.licences import is_permissive, licence_of
+from xgen.sources.config import Source
+from xgen.sources.intake import Intake
 
 CODE_BYTES = 14_000_000
 """More than 4 million tokens; the standard library comes first, installed packages fill up what is left."""

@@ -20,8 +20,8 @@ import zstandard
 
 from xgen.core.errors import UserError
 from xgen.core.types import Document
-from xgen.data.config import Source
-from xgen.data.intake import Intake
+from xgen.sources.config import Source
+from xgen.sources.intake import Intake
 
 CHUNK = 1 << 20
 LICENCE_FIELDS = ("licence", "license")

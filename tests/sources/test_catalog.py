@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from xgen.core.errors import UserError
-from xgen.data import machine, sources
-from xgen.data.config import Source
-from xgen.data.intake import Intake
-from xgen.data.licences import is_permissive, licence_of
+from xgen.filters.licences import is_permissive, licence_of
 from xgen.recipes.tiny import TINY
+from xgen.sources import catalog as sources
+from xgen.sources import machine
+from xgen.sources.config import Source
+from xgen.sources.intake import Intake
 
 CODE = dataclasses.replace(TINY.data.sources[1], name="code")
 PROSE = dataclasses.replace(TINY.data.sources[0], name="prose")

@@ -1,0 +1,45 @@
+"""Filters by name: each takes a document and gives it back, perhaps changed, or says why it is dropped."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xgen.core.errors import UserError, suggest
+from xgen.core.types import Document
+from xgen.filters.config import FilterConfig
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Why a document is dropped; the reason is a row of the audit."""
+
+    reason: str
+
+
+Filter = Callable[[Document], Document | Drop]
+
+FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {}
+"""From a name to the maker of a filter, which loads what the filter needs, once a process."""
+
+
+class Screen:
+    """The filters of one source, in order; it counts what each saw, dropped and changed."""
+
+    def __init__(self, names: Sequence[str], config: FilterConfig) -> None:
+        for name in names:
+            if name not in FILTERS:
+                raise UserError(f"there is no filter '{name}'", "an entry of FILTERS", suggest(name, FILTERS))
+        self._filters = {name: FILTERS[name](config) for name in names}
+        self.effects = {name: {"seen": 0, "dropped": 0, "changed": 0} for name in names}
+
+    def __call__(self, document: Document) -> Document | Drop:
+        """Return the document as the last filter left it, or the first reason to drop it."""
+        for name, judge in self._filters.items():
+            effect = self.effects[name]
+            effect["seen"] += 1
+            judged = judge(document)
+            if isinstance(judged, Drop):
+                effect["dropped"] += 1
+                return judged
+            effect["changed"] += judged is not document
+            document = judged
+        return document
