@@ -45,7 +45,7 @@ def documents_of(source: Source, intake: Intake) -> Iterator[Document]:
     if source.reader not in READERS:
         raise UserError(
             f"source '{source.name}' names the reader '{source.reader}'",
-            "a reader of data/sources.py",
+            "a reader of sources/catalog.py",
             suggest(source.reader, READERS),
         )
     keys: set[str] = set()
