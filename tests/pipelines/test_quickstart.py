@@ -35,6 +35,10 @@ def test_the_losses_are_the_golden_ones(finished):
         np.testing.assert_allclose(found[run], losses, atol=1e-3, err_msg=f"{run}: {found[run]}")
 
 
+def test_tuning_runs_the_program_that_the_last_stages_compiled(finished):
+    assert len(list((finished[0] / ".cache").glob("jit_step-*-cache"))) == 2, "one for each context length"
+
+
 def test_loss_falls_and_every_step_is_logged_once(finished):
     lines = metrics_of(base_of(finished[0]))
     assert [line["step"] for line in lines] == list(range(1, 26))

@@ -8,6 +8,7 @@ from xgen.sources.config import Source
 from xgen.train.stages import Stage
 
 BATCH_TOKENS = 256
+OPTIMIZER = dataclasses.replace(TINY.optimizer, peak_learning_rate=3e-3, warmup_tokens=3 * BATCH_TOKENS)
 
 MICRO = dataclasses.replace(
     TINY,
@@ -31,16 +32,18 @@ MICRO = dataclasses.replace(
         Stage("1b", context_length=128, tokens=8 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
         Stage("2", context_length=128, tokens=5 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
-    optimizer=dataclasses.replace(TINY.optimizer, peak_learning_rate=3e-3, warmup_tokens=3 * BATCH_TOKENS),
+    optimizer=OPTIMIZER,
+    # Rows, betas and decay of the last stages, not section 4's, which the other recipes take: tuning then runs a
+    # program that pre-training has compiled.
     instruct=dataclasses.replace(
         TINY.instruct,
         context_length=128,
-        batch_conversations=4,
+        batch_conversations=2,
         max_conversations=16,
-        optimizer=dataclasses.replace(TINY.instruct.optimizer, warmup_tokens=512),
+        optimizer=dataclasses.replace(OPTIMIZER, peak_learning_rate=5e-4, warmup_tokens=512),
     ),
     sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
     execution=dataclasses.replace(
-        TINY.execution, attention_block=64, loss_chunk=256, micro_batch_tokens=128, checkpoint_every=5
+        TINY.execution, attention_block=128, loss_chunk=256, micro_batch_tokens=BATCH_TOKENS, checkpoint_every=5
     ),
 )

@@ -120,7 +120,7 @@ def train(
     optimizer = make_optimizer(job.optimizer, job.model)
     shardings = shardings_of(job.model, optimizer, mesh, layout)
     rows = sharding(mesh, layout, ("row", "position"))
-    step_of = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens)
+    step_of = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, shardings)
     total_steps, total_tokens = num_steps(job.stages), trained_tokens(job.stages)
     named = last_steps(job.stages)
 

@@ -43,11 +43,16 @@ def num_passes(rows: int, length: int, micro_batch_tokens: int) -> int:
 
 
 def make_step(
-    config: ModelConfig, compute: Compute, optimizer: optax.GradientTransformation, micro_batch_tokens: int
+    config: ModelConfig,
+    compute: Compute,
+    optimizer: optax.GradientTransformation,
+    micro_batch_tokens: int,
+    shardings: State | None = None,
 ) -> Step:
     """Build the step. A batch larger than `micro_batch_tokens` is done in passes, accumulated in float32.
 
-    The loss is the mean over the weights of the whole batch, whatever the passes.
+    The loss is the mean over the weights of the whole batch, whatever the passes. With `shardings` the state enters
+    and leaves in those places, by name: a restored state and one that a step returned then share a compiled program.
     """
 
     def gradients(params: Params, batch: Batch) -> tuple[jax.Array, Params]:
@@ -73,7 +78,9 @@ def make_step(
         params = apply(state.params, updates, learning_rate)  # pyright: ignore[reportArgumentType]
         return State(params, optimizer_state), {"loss": loss, "grad_norm": optax.global_norm(gradient)}
 
-    return jax.jit(step, donate_argnums=0)
+    if shardings is None:
+        return jax.jit(step, donate_argnums=0)
+    return jax.jit(step, in_shardings=(shardings, None, None), out_shardings=(shardings, None), donate_argnums=0)
 
 
 def shardings_of(config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh, layout: Layout) -> State:
