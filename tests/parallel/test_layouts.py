@@ -105,7 +105,7 @@ def test_what_a_mesh_cannot_share_out_evenly_is_refused():
 
 
 def test_a_mesh_that_does_not_match_the_devices_or_the_layout_is_refused():
-    with pytest.raises(UserError, match="a mesh of 16 devices .* where there are 8"):
+    with pytest.raises(UserError, match=r"a mesh of 16 devices .* where there are 8"):
         make_mesh(2, 2, 2, 2)
     with pytest.raises(UserError, match=r"layout 'data' uses the mesh axes \['data'\], and \['fsdp'\] have more"):
         placement_of(make_mesh(1, 1, 8, 1), "data")

@@ -1,4 +1,4 @@
-"""Loss spikes: a poisoned batch changes nothing, a new stage is no spike, and a resumed run decides as the first did."""
+"""Loss spikes: a poisoned batch changes nothing, a new stage is none, and a resumed run decides as the first did."""
 
 import dataclasses
 from pathlib import Path
@@ -106,7 +106,7 @@ def test_a_run_that_stops_around_a_spike_decides_as_one_that_does_not(tmp_path, 
         folder = tmp_path / f"stopped {stop}"
         begin = Checkpoints.begin_save
 
-        def stopping(self, step, state, stop=stop):
+        def stopping(self, step, state, stop=stop, begin=begin):
             begin(self, step, state)
             self.wait()
             if step >= stop:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int32
 
+from xgen.model import kernels
 from xgen.model.products import Einsum
 
 Attention = Callable[..., jax.Array]
@@ -164,4 +165,9 @@ def _add(whole: jax.Array, part: jax.Array, start: jax.Array) -> jax.Array:
 
 _flash.defvjp(_flash_forward, _flash_backward)
 
-ATTENTIONS: dict[str, Attention] = {"definition": definition, "blockwise": blockwise}
+ATTENTIONS: dict[str, Attention] = {
+    "definition": definition,
+    "blockwise": blockwise,
+    "cudnn": kernels.cudnn,
+    "splash": kernels.splash,
+}

@@ -50,7 +50,8 @@ def join(hosts: Hosts) -> None:
     where = hosts.coordinator or "the address that the cluster tells"
     # JAX's client ends the process itself where nobody answers, so what to check is said before.
     say(
-        f"joining the run at {where}; if this fails within {hosts.timeout_seconds} s, check that every process reaches it"
+        f"joining the run at {where}; if this fails within {hosts.timeout_seconds} s, "
+        "check that every process reaches it"
     )
     try:
         jax.distributed.initialize(**stated, initialization_timeout=hosts.timeout_seconds)

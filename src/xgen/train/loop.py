@@ -25,6 +25,7 @@ from xgen.parallel.rules import Placement, placement_of
 from xgen.train.checkpoint import Checkpoints
 from xgen.train.config import Execution, OptimizerConfig, SpikeRule
 from xgen.train.optimizer import make_optimizer
+from xgen.train.probe import require_true_attention
 from xgen.train.recorder import Recorder, Sent
 from xgen.train.schedule import learning_rate
 from xgen.train.spikes import UNLIMITED, Detector, is_spike
@@ -42,6 +43,8 @@ class Job:
     compute: Compute
     execution: Execution
     seed: int
+    documents_apart: bool = False
+    """Whether batches have segments that must not see each other."""
 
 
 class _Signals:
@@ -87,6 +90,7 @@ def train(
     """
     # ---- Machine: mesh, layout, compiled step -----------------------------------------------------------------
     placement = _placement(job)
+    require_true_attention(job.compute, job.model.head_dim, job.documents_apart)
     optimizer = make_optimizer(job.optimizer, job.model)
     shardings = shardings_of(job.model, optimizer, placement)
     rows = placement.of("row", "position")

@@ -1,4 +1,4 @@
-"""What a run says of its steps: a line of metrics.jsonl each, one step behind the devices, and now and then a sentence."""
+"""What a run says of its steps: a line of metrics.jsonl each, one step behind the devices, and a sentence at times."""
 
 import time
 from dataclasses import dataclass
