@@ -19,7 +19,7 @@ check: $(TEST_VENV)/installed  ## lint, types, import contracts, contract tests
 	$(TEST_VENV)/bin/ruff format --check -q && $(TEST_VENV)/bin/ruff check -q && $(TEST_VENV)/bin/pyright --pythonpath $(TEST_VENV)/bin/python && $(TEST_VENV)/bin/lint-imports && $(TEST_VENV)/bin/python -m pytest -q tests/contracts
 
 bench: $(TEST_VENV)/installed  ## every number that we claim, beside a peer, in one run
-	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(TEST_VENV)/bin/python bench/train_cpu.py
+	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(TEST_VENV)/bin/python bench/train_step_cpu.py
 
 clean:  ## forget environments and caches, keep runs and data
 	rm -rf .venv .venv-test .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -24,7 +24,8 @@ def test_blockwise_equals_the_definition_for_any_block_and_any_segments(length, 
     q, k, v = random_qkv(length, block)
     segments = jnp.sort(jax.random.randint(jax.random.key(block), (2, length), 0, 4, dtype=jnp.int32), axis=1)
     found, expected = (
-        jax.jit(kind, static_argnums=(4, 5))(q, k, v, segments, block, float32) for kind in (blockwise, definition)
+        jax.jit(kind, static_argnums=(6, 7))(q, k, v, segments, segments, 0, block, float32)
+        for kind in (blockwise, definition)
     )
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
@@ -34,7 +35,9 @@ def test_gradients_of_blockwise_equal_those_of_the_definition():
     segments = jnp.zeros((2, 37), jnp.int32)
 
     def total(kind):
-        whole = jax.jit(jax.grad(lambda *qkv: jnp.sum(jnp.sin(kind(*qkv, segments, 16, float32))), argnums=(0, 1, 2)))
+        whole = jax.jit(
+            jax.grad(lambda *qkv: jnp.sum(jnp.sin(kind(*qkv, segments, segments, 0, 16, float32))), argnums=(0, 1, 2))
+        )
         return whole(q, k, v)
 
     for found, expected in zip(total(blockwise), total(definition), strict=True):

@@ -80,7 +80,7 @@ def test_an_impossible_value_is_refused_before_anything_is_made(capsys, tmp_path
     ("overrides", "expected"),
     [
         (["--execution.layout", "data_and_modell"], "Did you mean 'data_and_model'?"),
-        (["--execution.data-axis", "64"], "a mesh of 64 x 1 devices"),
+        (["--execution.data-axis", "64"], "a mesh of 64 devices"),
         (["--data.sources.0.reader", "own_pros"], "Did you mean 'own_prose'?"),
         (["--data.sources.0.reader", "files", "--data.sources.0.location", "nowhere"], "nowhere"),
     ],

@@ -48,8 +48,14 @@ def test_loss_falls_and_every_step_is_logged_once(finished):
 
 def test_every_part_left_its_result(finished):
     base, tuned = base_of(finished[0]), tuned_of(finished[0])
-    assert {path.stem for path in (base / "results").iterdir()} == {"data", "perplexity", "samples", "timings"}
-    assert {path.stem for path in (tuned / "results").iterdir()} == {"conversations", "export", "samples", "teaching"}
+    assert {path.stem for path in (base / "results").iterdir()} == {"data", "perplexity", "samples", "saves", "timings"}
+    assert {path.stem for path in (tuned / "results").iterdir()} == {
+        "conversations",
+        "export",
+        "samples",
+        "saves",
+        "teaching",
+    }
     assert read_json(tuned / "parent.json") == {"run": base.name, "step": 25}
     stages = read_json(base / "results" / "perplexity.json")["stages"]
     assert [(stage["name"], stage["context_length"]) for stage in stages] == [("1a", 64), ("1b", 128), ("2", 128)]

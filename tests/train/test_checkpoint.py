@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from model.networks import SMALL
-from train.test_step import CONFIG, LAYOUT
+from train.test_step import CONFIG
 from xgen.core.errors import UserError
 from xgen.parallel.mesh import make_mesh
+from xgen.parallel.rules import placement_of
 from xgen.train.checkpoint import Checkpoints, open_checkpoints
 from xgen.train.optimizer import make_optimizer
 from xgen.train.step import State, initial_state, shardings_of
@@ -21,8 +22,8 @@ OPTIMIZER = make_optimizer(CONFIG, SMALL)
 
 
 def state_on(data_axis: int, model_axis: int, seed: int = 0) -> State:
-    mesh = make_mesh(data_axis, model_axis)
-    return initial_state(SMALL, OPTIMIZER, seed, shardings_of(SMALL, OPTIMIZER, mesh, LAYOUT))
+    placement = placement_of(make_mesh(data_axis, model_axis), "data_and_model")
+    return initial_state(SMALL, OPTIMIZER, seed, shardings_of(SMALL, OPTIMIZER, placement))
 
 
 def like(state: State) -> State:

@@ -11,7 +11,7 @@ import pytest
 from model.networks import FLOAT32, SMALL, batch_of, on_device, params_of
 from xgen.model.params import decay_mask
 from xgen.parallel.mesh import make_mesh
-from xgen.parallel.rules import LAYOUTS, sharding
+from xgen.parallel.rules import placement_of
 from xgen.train.config import OptimizerConfig
 from xgen.train.optimizer import make_optimizer
 from xgen.train.step import State, initial_state, loss_of, make_step, num_passes, place, shardings_of
@@ -26,18 +26,17 @@ CONFIG = OptimizerConfig(
     weight_decay=0.1,
     clip_norm=1.0,
 )
-LAYOUT = LAYOUTS["data_and_model"]
 
 
 def train(data_axis: int, model_axis: int, micro_batch_tokens: int, steps: int = 3, precision="float32"):
     """Run a few steps on a mesh; return the losses and the last weights."""
-    mesh = make_mesh(data_axis, model_axis)
+    placement = placement_of(make_mesh(data_axis, model_axis), "data_and_model")
     optimizer = make_optimizer(CONFIG, SMALL)
-    state = initial_state(SMALL, optimizer, 0, shardings_of(SMALL, optimizer, mesh, LAYOUT))
-    step = make_step(SMALL, dataclasses.replace(FLOAT32, precision=precision), optimizer, micro_batch_tokens)
+    state = initial_state(SMALL, optimizer, 0, shardings_of(SMALL, optimizer, placement))
+    step = make_step(SMALL, dataclasses.replace(FLOAT32, precision=precision), optimizer, micro_batch_tokens, placement)
     losses = []
     for number in range(steps):
-        batch = place(batch_of(8, 24, seed=number), sharding(mesh, LAYOUT, ("row", "position")))
+        batch = place(batch_of(8, 24, seed=number), placement.of("row", "position"))
         state, metrics = step(state, batch, jnp.float32(1e-2))
         losses.append(float(metrics["loss"]))
     return losses, jax.tree.map(np.asarray, state.params)
@@ -57,9 +56,9 @@ def test_eight_devices_give_the_losses_and_weights_of_one(one_device, data_axis,
 
 
 def test_a_model_axis_really_splits_the_weights():
-    mesh = make_mesh(2, 4)
+    placement = placement_of(make_mesh(2, 4), "data_and_model")
     optimizer = make_optimizer(CONFIG, SMALL)
-    state = initial_state(SMALL, optimizer, 0, shardings_of(SMALL, optimizer, mesh, LAYOUT))
+    state = initial_state(SMALL, optimizer, 0, shardings_of(SMALL, optimizer, placement))
     for name, whole, part in (("q", 32, 8), ("gate", 64, 16)):
         assert state.params[name].shape[1] == whole
         assert state.params[name].addressable_shards[0].data.shape[1] == part

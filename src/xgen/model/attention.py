@@ -4,14 +4,19 @@ Shape letters: B rows, L queries, T keys, H heads, K size of a head. Softmax is 
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int32
 
+from xgen.model import kernels
 from xgen.model.products import Einsum
 
-Attention = Callable[[jax.Array, jax.Array, jax.Array, jax.Array, int, Einsum], jax.Array]
+Attention = Callable[..., jax.Array]
+"""(q_BLHK, k_BTHK, v_BTHK, segments_BL, segments_BT, first_query, block, einsum) -> read_BLHK; query l stands at the
+place first_query + l among the keys."""
 
 
 def attend(
@@ -28,49 +33,141 @@ def attend(
 
 
 def causal_mask(
-    segments_BL: Int32[Array, "B L"], segments_BT: Int32[Array, "B T"], first_query: int
+    segments_BL: Int32[Array, "B L"],
+    segments_BT: Int32[Array, "B T"],
+    first_query: int | jax.Array,
+    first_key: int | jax.Array = 0,
 ) -> Bool[Array, "B L T"]:
-    """Allow keys that are not later than the query and of the same segment; queries start at `first_query`."""
+    """Allow keys that are not later than the query and of the same segment; both are counted from a first place."""
     queries_L = first_query + jnp.arange(segments_BL.shape[1])
-    keys_T = jnp.arange(segments_BT.shape[1])
+    keys_T = first_key + jnp.arange(segments_BT.shape[1])
     return (queries_L[:, None] >= keys_T[None, :])[None] & (segments_BL[:, :, None] == segments_BT[:, None, :])
 
 
 def definition(
-    q_BLHK: jax.Array, k_BLHK: jax.Array, v_BLHK: jax.Array, segments_BL: jax.Array, block: int, einsum: Einsum
+    q_BLHK: jax.Array,
+    k_BTHK: jax.Array,
+    v_BTHK: jax.Array,
+    segments_BL: jax.Array,
+    segments_BT: jax.Array,
+    first_query: int | jax.Array,
+    block: int,
+    einsum: Einsum,
 ) -> jax.Array:
     """Attend over a whole row at once: an L x L tensor for each head."""
-    return attend(q_BLHK, k_BLHK, v_BLHK, causal_mask(segments_BL, segments_BL, 0), einsum)
+    return attend(q_BLHK, k_BTHK, v_BTHK, causal_mask(segments_BL, segments_BT, first_query), einsum)
 
 
 def blockwise(
-    q_BLHK: jax.Array, k_BLHK: jax.Array, v_BLHK: jax.Array, segments_BL: jax.Array, block: int, einsum: Einsum
+    q_BLHK: jax.Array,
+    k_BTHK: jax.Array,
+    v_BTHK: jax.Array,
+    segments_BL: jax.Array,
+    segments_BT: jax.Array,
+    first_query: int | jax.Array,
+    block: int,
+    einsum: Einsum,
 ) -> jax.Array:
-    """Attend from `block` queries at a time to the keys up to them, and recompute the scores in the backward pass.
+    """Attend from `block` queries to `block` keys at a time, with a running softmax and a backward pass of its own.
 
-    No tensor is larger than block x L for each head, and the half of the products that causality makes void is
-    never computed. Equal to `definition`, also in the order of its sums.
+    No tensor is larger than block x block for each head, and blocks that causality makes void are never computed
+    (Dao et al. 2022). Kept for the backward pass: the result and one number a query.
     """
-    outputs = []
-    for start in range(0, q_BLHK.shape[1], block):
-        stop = min(start + block, q_BLHK.shape[1])
-
-        @jax.checkpoint
-        def rows(
-            q: jax.Array, k: jax.Array, v: jax.Array, own: jax.Array, seen: jax.Array, start: int = start
-        ) -> jax.Array:
-            return attend(q, k, v, causal_mask(own, seen, start), einsum)
-
-        outputs.append(
-            rows(
-                q_BLHK[:, start:stop],
-                k_BLHK[:, :stop],
-                v_BLHK[:, :stop],
-                segments_BL[:, start:stop],
-                segments_BL[:, :stop],
-            )
-        )
-    return jnp.concatenate(outputs, axis=1)
+    length = q_BLHK.shape[1]
+    scaled_BLHK = q_BLHK * q_BLHK.shape[-1] ** -0.5
+    heads_first = [_padded(jnp.swapaxes(x, 1, 2), block, 2, 0) for x in (scaled_BLHK, k_BTHK, v_BTHK)]
+    # Padding is of segments that nothing else has, so it reads nothing and is not read.
+    own, seen = _padded(segments_BL, block, 1, -2), _padded(segments_BT, block, 1, -1)
+    read_BHLK = _flash(*heads_first, own, seen, jnp.asarray(first_query, jnp.int32), block, einsum)
+    return jnp.swapaxes(read_BHLK, 1, 2)[:, :length]
 
 
-ATTENTIONS: dict[str, Attention] = {"definition": definition, "blockwise": blockwise}
+def _padded(x: jax.Array, block: int, axis: int, value: int) -> jax.Array:
+    missing = -x.shape[axis] % block
+    return jnp.pad(x, [(0, missing if n == axis else 0) for n in range(x.ndim)], constant_values=value)
+
+
+def _block(x: jax.Array, index: jax.Array, block: int, axis: int = 2) -> jax.Array:
+    return jax.lax.dynamic_slice_in_dim(x, index * block, block, axis)
+
+
+def _num_key_blocks(query_block: jax.Array, first_query: jax.Array, block: int, keys: int) -> jax.Array:
+    """Count the blocks of keys that the last query of a block may see."""
+    return jnp.minimum((first_query + (query_block + 1) * block - 1) // block + 1, keys // block)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(6, 7))
+def _flash(
+    q: jax.Array, k: jax.Array, v: jax.Array, own: jax.Array, seen: jax.Array, first: Any, block: int, einsum: Einsum
+) -> jax.Array:
+    return _flash_forward(q, k, v, own, seen, first, block, einsum)[0]
+
+
+def _flash_forward(
+    q: jax.Array, k: jax.Array, v: jax.Array, own: jax.Array, seen: jax.Array, first: Any, block: int, einsum: Einsum
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    lowest = jnp.finfo(jnp.float32).min
+
+    def queries(_: None, i: jax.Array) -> tuple[None, tuple[jax.Array, jax.Array]]:
+        q_BHLK, own_BL = _block(q, i, block), _block(own, i, block, 1)
+
+        def keys(j: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+            top, total, read = carry
+            mask = causal_mask(own_BL, _block(seen, j, block, 1), first + i * block, j * block)[:, None]
+            scores = jnp.where(mask, einsum("BHLK,BHTK->BHLT", q_BHLK, _block(k, j, block)), lowest)
+            new_top = jnp.maximum(top, jnp.max(scores, axis=-1, keepdims=True))
+            weights = jnp.where(mask, jnp.exp(scores - new_top), 0.0)
+            shrink = jnp.exp(top - new_top)
+            total = total * shrink + jnp.sum(weights, axis=-1, keepdims=True)
+            return new_top, total, read * shrink + einsum("BHLT,BHTK->BHLK", weights, _block(v, j, block))
+
+        one = (*q_BHLK.shape[:3], 1)
+        start = (jnp.full(one, lowest), jnp.zeros(one), jnp.zeros_like(q_BHLK))
+        top, total, read = jax.lax.fori_loop(0, _num_key_blocks(i, first, block, k.shape[2]), keys, start)
+        total = jnp.maximum(total, jnp.finfo(jnp.float32).tiny)
+        return None, (read / total, top + jnp.log(total))
+
+    _, (read, logsum) = jax.lax.scan(queries, None, jnp.arange(q.shape[2] // block))
+    read, logsum = (jnp.moveaxis(x, 0, 2).reshape(*q.shape[:3], x.shape[-1]) for x in (read, logsum))
+    return read, (q, k, v, own, seen, first, read, logsum)
+
+
+def _flash_backward(block: int, einsum: Einsum, kept: tuple, g: jax.Array) -> tuple[jax.Array | None, ...]:
+    q, k, v, own, seen, first, read, logsum = map(jnp.asarray, kept)  # a constant arrives as NumPy's
+    delta = jnp.sum(g * read, axis=-1, keepdims=True)
+
+    def queries(carry: tuple[jax.Array, ...], i: jax.Array) -> tuple[tuple[jax.Array, ...], jax.Array]:
+        q_BHLK, g_BHLK, logsum_BHL1, delta_BHL1 = (_block(x, i, block) for x in (q, g, logsum, delta))
+        own_BL = _block(own, i, block, 1)
+
+        def keys(j: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+            dq, dk, dv = carry
+            k_BHTK, v_BHTK = _block(k, j, block), _block(v, j, block)
+            mask = causal_mask(own_BL, _block(seen, j, block, 1), first + i * block, j * block)[:, None]
+            weights = jnp.where(mask, jnp.exp(einsum("BHLK,BHTK->BHLT", q_BHLK, k_BHTK) - logsum_BHL1), 0.0)
+            dv = _add(dv, einsum("BHLT,BHLK->BHTK", weights, g_BHLK), j * block)
+            pull = weights * (einsum("BHLK,BHTK->BHLT", g_BHLK, v_BHTK) - delta_BHL1)
+            dk = _add(dk, einsum("BHLT,BHLK->BHTK", pull, q_BHLK), j * block)
+            return dq + einsum("BHLT,BHTK->BHLK", pull, k_BHTK), dk, dv
+
+        start = (jnp.zeros_like(q_BHLK), *carry)
+        dq, *carry = jax.lax.fori_loop(0, _num_key_blocks(i, first, block, k.shape[2]), keys, start)
+        return tuple(carry), dq
+
+    (dk, dv), dq = jax.lax.scan(queries, (jnp.zeros_like(k), jnp.zeros_like(v)), jnp.arange(q.shape[2] // block))
+    return jnp.moveaxis(dq, 0, 2).reshape(q.shape), dk, dv, None, None, None
+
+
+def _add(whole: jax.Array, part: jax.Array, start: jax.Array) -> jax.Array:
+    old = jax.lax.dynamic_slice_in_dim(whole, start, part.shape[2], 2)
+    return jax.lax.dynamic_update_slice_in_dim(whole, old + part, start, 2)
+
+
+_flash.defvjp(_flash_forward, _flash_backward)
+
+ATTENTIONS: dict[str, Attention] = {
+    "definition": definition,
+    "blockwise": blockwise,
+    "cudnn": kernels.cudnn,
+    "splash": kernels.splash,
+}

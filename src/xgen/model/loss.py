@@ -18,9 +18,17 @@ from xgen.model.products import PRODUCTS, float32
 
 
 def _chunks(x_BL: jax.Array, num_chunks: int) -> jax.Array:
-    """Cut positions into chunks and put the chunks first: (B, L, ...) -> (L / C, B, C, ...)."""
+    """Deal positions out to chunks and put the chunks first: (B, L, ...) -> (L / C, B, C, ...).
+
+    A chunk takes every n-th position, so that where positions are split over devices, each has a part of each chunk.
+    """
     batch, length = x_BL.shape[:2]
-    return jnp.moveaxis(x_BL.reshape(batch, num_chunks, length // num_chunks, *x_BL.shape[2:]), 1, 0)
+    return jnp.moveaxis(x_BL.reshape(batch, length // num_chunks, num_chunks, *x_BL.shape[2:]), 2, 0)
+
+
+def _joined(x_NBC: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Put the chunks' positions back where they were."""
+    return jnp.moveaxis(x_NBC, 0, 2).reshape(shape)
 
 
 def num_chunks(batch: int, length: int, chunk_tokens: int) -> int:
@@ -41,7 +49,7 @@ def token_logprobs(
         return _normalized(einsum("BLD,VD->BLV", h_BCD, head_VD), targets_BC)[0]
 
     logprobs = jax.lax.map(one, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks)))
-    return jnp.moveaxis(logprobs, 0, 1).reshape(targets_BL.shape)
+    return _joined(logprobs, targets_BL.shape)
 
 
 def _normalized(logits_BCV: jax.Array, targets_BC: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -92,7 +100,7 @@ def _forward(
         one, start, (_chunks(h_BLD, chunks), _chunks(targets_BL, chunks), _chunks(weights_BL, chunks))
     )
     # So far the pull of the probabilities; the targets pull the other way, a row of the head each.
-    h_gradient_BLD = jnp.moveaxis(h_gradient, 0, 1).reshape(h_BLD.shape) - weights_BL[:, :, None] * head_VD[targets_BL]
+    h_gradient_BLD = _joined(h_gradient, h_BLD.shape) - weights_BL[:, :, None] * head_VD[targets_BL]
     head_gradient_VD = head_gradient_VD.at[targets_BL].add(-weights_BL[:, :, None] * h_BLD)
     return loss, (h_gradient_BLD, head_gradient_VD)
 

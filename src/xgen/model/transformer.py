@@ -16,6 +16,7 @@ from xgen.model.layers import rotary_table, rotate
 from xgen.model.params import Params, table
 from xgen.model.products import PRODUCTS, Einsum
 from xgen.model.variants import CIRCUITS, FFNS, NORMS
+from xgen.parallel.rules import Placement
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -44,6 +45,31 @@ def _layers(params: Params, config: ModelConfig) -> Params:
     return {row.name: params[row.name] for row in table(config) if row.stacked}
 
 
+def _attention_on(
+    placement: Placement | None, compute: Compute, einsum: Einsum
+) -> Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]:
+    """Attend where the queries are: each device reads its rows and heads, and the keys of all positions.
+
+    Where positions are split, keys and values are gathered and queries stay (section 3.3.2 of Llama 3's report does
+    the same): with few devices along the axis, this costs less than passing blocks around.
+    """
+
+    def local(q: jax.Array, k: jax.Array, v: jax.Array, own_BL: jax.Array) -> jax.Array:
+        first, seen_BT = 0, own_BL
+        if placement is not None and placement.parts("position") > 1:
+            axes = placement.layout["position"]
+            first = jax.lax.axis_index(axes) * q.shape[1]
+            k, v, seen_BT = (jax.lax.all_gather(x, axes, axis=1, tiled=True) for x in (k, v, own_BL))
+        return ATTENTIONS[compute.attention](q, k, v, own_BL, seen_BT, first, compute.attention_block, einsum)
+
+    if placement is None or placement.mesh.size == 1:
+        return local
+    heads, segments = placement.spec("row", "position", "head", "size"), placement.spec("row", "position")
+    return jax.shard_map(
+        local, mesh=placement.mesh, in_specs=(heads, heads, heads, segments), out_specs=heads, check_vma=False
+    )
+
+
 def hidden(
     params: Params,
     tokens_BL: Int32[Array, "B L"],
@@ -51,23 +77,29 @@ def hidden(
     segments_BL: Int32[Array, "B L"],
     config: ModelConfig,
     compute: Compute,
+    placement: Placement | None = None,
 ) -> Float32[Array, "B L D"]:
     """Read whole rows: the state after the last norm, from which `head` predicts the next token.
 
     Attention joins positions of equal segment only. The context is whatever L is: no state depends on it.
+    `placement` keeps rows and positions on their devices between layers; without it the compiler chooses.
     """
     einsum = PRODUCTS[compute.precision]
     rotary = rotary_table(positions_BL, config.head_dim, config.rope_base)
+    read = _attention_on(placement, compute, einsum)
 
-    def attend_over(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-        return ATTENTIONS[compute.attention](q, k, v, segments_BL, compute.attention_block, einsum)
+    def keep(x_BLD: jax.Array) -> jax.Array:
+        if placement is None:
+            return x_BLD
+        return jax.lax.with_sharding_constraint(x_BLD, placement.of("row", "position", "state"))
 
     def body(x_BLD: jax.Array, layer: Params) -> tuple[jax.Array, None]:
-        return _block(x_BLD, layer, rotary, attend_over, config, einsum), None
+        x_BLD = _block(x_BLD, layer, rotary, lambda q, k, v: read(q, k, v, segments_BL), config, einsum)
+        return keep(x_BLD), None
 
     if compute.remat:
         body = jax.checkpoint(body)
-    x_BLD, _ = jax.lax.scan(body, params["embed"][tokens_BL], _layers(params, config))
+    x_BLD, _ = jax.lax.scan(body, keep(params["embed"][tokens_BL]), _layers(params, config))
     return NORMS[config.norm](x_BLD, params["final_norm"], config.norm_eps)
 
 

@@ -3,10 +3,15 @@
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
+
+from xgen.core.errors import UserError
+from xgen.core.progress import say
 
 
 def launch(compiled: Path) -> None:
@@ -17,11 +22,64 @@ def launch(compiled: Path) -> None:
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
 
+@dataclass(frozen=True)
+class Hosts:
+    """How the processes of one run find each other."""
+
+    distributed: bool = False
+    """Join the other processes of this job; SLURM, Open MPI, Kubernetes and TPU pods tell JAX who they are."""
+    coordinator: str = ""
+    """host:port of process 0, where nothing tells; needs num-processes and process-id."""
+    num_processes: int = 1
+    process_id: int = 0
+    timeout_seconds: int = 300
+    """How long a process waits for the others."""
+
+
+def join(hosts: Hosts) -> None:
+    """Become one of the processes of a run; to be called before anything is computed. A single process does nothing."""
+    if not hosts.distributed and not hosts.coordinator:
+        return
+    stated: dict[str, Any] = {}
+    if hosts.coordinator:
+        stated = {
+            "coordinator_address": hosts.coordinator,
+            "num_processes": hosts.num_processes,
+            "process_id": hosts.process_id,
+        }
+    where = hosts.coordinator or "the address that the cluster tells"
+    # JAX's client ends the process itself where nobody answers, so what to check is said before.
+    say(
+        f"joining the run at {where}; if this fails within {hosts.timeout_seconds} s, "
+        "check that every process reaches it"
+    )
+    try:
+        jax.distributed.initialize(**stated, initialization_timeout=hosts.timeout_seconds)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the processes of this run do not find each other ({str(error).splitlines()[0][:200]})",
+            "a job of SLURM, Open MPI, Kubernetes or a TPU pod, or an address that all processes reach",
+            "Start every process of the job, or give --coordinator host:port, --num-processes and --process-id.",
+        ) from None
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes what needs one writer."""
+    return not jax.distributed.is_initialized() or jax.process_index() == 0  # asking a lone process would start JAX
+
+
+def together(moment: str) -> None:
+    """Wait until every process of the run is here."""
+    if jax.distributed.is_initialized():
+        multihost_utils.sync_global_devices(moment)
+
+
 def describe_machine() -> dict[str, Any]:
     """Tell what a run ran on: versions, devices, processor, memory."""
     return {
         "python": platform.python_version(),
         "jax": jax.__version__,
+        "processes": jax.process_count(),
         "platform": jax.default_backend(),
         "devices": [f"{device.device_kind} {device.id}" for device in jax.devices()],
         "cpu": _processor(),

@@ -1,18 +1,32 @@
 """`xgen pretrain`: train the base model through its stages (section 3 of the report)."""
 
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from xgen.core.ledger import RunFolder, locked
 from xgen.core.progress import say
+from xgen.core.types import Batch
 from xgen.data.loader import batch_of
-from xgen.parallel.launch import launch
+from xgen.parallel.launch import Hosts, is_first, join, launch, together
 from xgen.pipelines.prepare import prepare
 from xgen.pipelines.target import Target, require_runnable
 from xgen.pipelines.workspace import Workspace, open_run, workspace_of
 from xgen.recipes.schema import Recipe
+from xgen.tokenizer.specials import END_OF_TEXT
 from xgen.train.loop import Job, train
 from xgen.train.stages import Place, num_steps, trained_tokens
+
+
+def documents_apart(batch: Batch) -> Batch:
+    """Give each document of a row a segment of its own; the token that ends it belongs to it."""
+    ends = batch.tokens == END_OF_TEXT
+    return batch._replace(segments=(np.cumsum(ends, axis=1) - ends).astype(np.int32))
+
+
+_SEEN = {"together": lambda batch: batch, "apart": documents_apart}
 
 
 @dataclass(frozen=True)
@@ -21,31 +35,48 @@ class Options:
     """Where runs/ and data/ lie."""
     strict: bool = False
     """While preparing data: stop at the first record that cannot be read, instead of counting and skipping it."""
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Prepare the data if that is not done yet, then train; run again, it continues or says that all is done."""
     require_runnable(target, "pretrain")
+    join(options.hosts)
     pretrain(workspace_of(target, recipe, options.root), options.strict)
 
 
 def pretrain(workspace: Workspace, strict: bool) -> RunFolder:
-    """Train the base run of a workspace to the end of its plan."""
+    """Train the base run of a workspace to the end of its plan; of several processes, the first prepares and writes."""
     recipe = workspace.recipe
-    prepared = prepare(recipe, workspace.root, strict)
+    prepared = prepare(recipe, workspace.root, strict) if is_first() else None
+    together("data are prepared")
+    prepared = prepared or prepare(recipe, workspace.root, strict)
     launch(workspace.root / ".cache")
-    with locked(workspace.base):
-        run = open_run(workspace.base, recipe)
-        run.write_result("data", prepared.manifest)
+    with locked(workspace.base) if is_first() else nullcontext():
+        if is_first():
+            open_run(workspace.base, recipe).write_result("data", prepared.manifest)
+        together("the run folder is open")
+        run = RunFolder.open(workspace.base)
         say(f"pretrain {run.path.name}: {num_steps(recipe.stages):,} steps, {trained_tokens(recipe.stages):,} tokens")
 
         def batch_at(where: Place):
             stage = where.stage
-            return batch_of(prepared.rows(stage.name), where.step_in_stage * stage.rows_per_batch, stage.rows_per_batch)
+            batch = batch_of(
+                prepared.rows(stage.name), where.step_in_stage * stage.rows_per_batch, stage.rows_per_batch
+            )
+            return _SEEN[recipe.documents](batch)
 
         train(
             run,
-            Job(recipe.model, recipe.stages, recipe.optimizer, recipe.compute, recipe.execution, recipe.seed),
+            Job(
+                recipe.model,
+                recipe.stages,
+                recipe.optimizer,
+                recipe.compute,
+                recipe.execution,
+                recipe.seed,
+                documents_apart=recipe.documents == "apart",
+            ),
             batch_at,
         )
     return run

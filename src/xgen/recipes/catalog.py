@@ -3,10 +3,11 @@
 from xgen.core.errors import UserError, suggest
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import Recipe
+from xgen.recipes.small import SMALL, XGEN_1B, XGEN_3B
 from xgen.recipes.tiny import TINY
 from xgen.recipes.xgen_7b import XGEN_7B
 
-RECIPES = {recipe.name: recipe for recipe in (MICRO, TINY, XGEN_7B)}
+RECIPES = {recipe.name: recipe for recipe in (MICRO, TINY, SMALL, XGEN_1B, XGEN_3B, XGEN_7B)}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -1,7 +1,7 @@
 """What a recipe is: one frozen value that describes a whole run, its text and its fingerprint."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import cattrs
 
@@ -29,6 +29,8 @@ class Recipe:
     instruct: InstructConfig
     sampling: Sampling
     execution: Execution
+    documents: Literal["together", "apart"] = "together"
+    """Whether the documents of a row see each other, as in the report, or are kept apart."""
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]

@@ -95,7 +95,7 @@ XGEN_7B = Recipe(
         attention="blockwise",
         attention_block=512,
         loss_chunk=4_096,
-        micro_batch_tokens=65_536,
+        micro_batch_tokens=8_192,
         remat=True,
         checkpoint_every=500,
     ),

@@ -1,5 +1,6 @@
 """Checkpoints of a run: written by Orbax beside and renamed, restored onto any mesh, pruned to those worth keeping."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,24 @@ from orbax.checkpoint import v1 as ocp
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import require_space
+from xgen.core.progress import say
 from xgen.model.params import Abstract, Params
 from xgen.train.step import State
 
 
 class Checkpoints:
-    """A folder of checkpoints, named by the steps done: the last two, and the named ends of stages."""
+    """A folder of checkpoints, named by the steps done: the last ones, and the named ends of stages.
 
-    def __init__(self, folder: Path, named_steps: tuple[int, ...] = ()) -> None:
+    Saving goes on while training does. `saves` tells of each finished save: step, bytes, seconds in which the loop
+    waited, seconds until it was complete. Of several processes, each writes what its devices hold.
+    """
+
+    def __init__(self, folder: Path, named_steps: tuple[int, ...] = (), keep_last: int = 2) -> None:
         self.folder = folder.absolute()
+        self.saves: list[dict[str, Any]] = []
+        self._started: tuple[int, int, float, float] | None = None
         policies = ocp.training.preservation_policies
-        keep = policies.AnyPreservationPolicy([policies.LatestN(2), policies.CustomSteps(list(named_steps))])
+        keep = policies.AnyPreservationPolicy([policies.LatestN(keep_last), policies.CustomSteps(list(named_steps))])
         every = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
         self._checkpointer = ocp.training.Checkpointer(
             str(self.folder),
@@ -39,9 +47,49 @@ class Checkpoints:
 
     def save(self, step: int, state: State) -> None:
         """Write the state and wait until it is complete on disk; refuse where the disk cannot hold it."""
+        self.begin_save(step, state)
+        self.wait()
+
+    def begin_save(self, step: int, state: State) -> None:
+        """Take a copy of the state and write it while the caller goes on; an earlier save is waited for."""
+        self.wait()
         num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         require_space(self.folder, int(1.05 * num_bytes))
-        self._checkpointer.save(step, state._asdict())
+        begun = time.perf_counter()
+        if step in self.steps():  # a damaged one that training went past
+            self._checkpointer.delete(step)
+        self._checkpointer.save_async(step, state._asdict())
+        self._started = (step, num_bytes, begun, time.perf_counter() - begun)
+
+    def note_finished(self) -> None:
+        """Remember how long a save took that has ended since the last look."""
+        if self._started is not None and not self._checkpointer.is_saving_in_progress():
+            step, num_bytes, begun, waited = self._started
+            self._started = None
+            self.saves.append(
+                {
+                    "step": step,
+                    "bytes": num_bytes,
+                    "seconds_waited": round(waited, 3),
+                    "seconds": round(time.perf_counter() - begun, 3),
+                }
+            )
+
+    def wait(self) -> None:
+        """Wait until what was begun is complete; an error of the writer arrives here."""
+        self._checkpointer.wait()
+        self.note_finished()
+
+    def load_newest(self, abstract: State) -> tuple[int, State | None]:
+        """Read the newest checkpoint that can be read, and say which ones cannot; (0, None) where there is none."""
+        for step in reversed(steps := self.steps()):
+            try:
+                return step, self.load(step, abstract)
+            except UserError as error:
+                if step == steps[0]:
+                    raise
+                say(f"  {error.found}: going back to the one before")
+        return 0, None
 
     def load(self, step: int, abstract: State) -> State:
         """Read a whole state into the shapes and places of `abstract`."""

@@ -1,8 +1,32 @@
 """How a run is optimized and executed: values, free of JAX."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from xgen.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class SpikeRule:
+    """What a loss spike is and what is done about it (section 3, "Loss spikes"; docs/decisions/0043)."""
+
+    action: Literal["report", "skip", "rewind"] = "report"
+    """"report" notes it and goes on (a loss that is no number ends the run); "skip" leaves weights and moments as they
+    were; "rewind" returns to the checkpoint before, and leaves out the batches between."""
+    window: int = 128
+    """Steps before, in the same stage, that a step is compared with."""
+    min_history: int = 32
+    """Steps of a stage that are needed before anything counts as a spike."""
+    deviations: float = 6.0
+    """Robust standard deviations above the median, of loss or gradient norm, that make a spike."""
+    give_up_after: int = 20
+    """Spikes in a row that end the run: something else is wrong."""
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.min_history <= self.window or self.deviations <= 0 or self.give_up_after < 1:
+            raise UserError(
+                f"a rule for spikes of {self}", "4 <= min_history <= window, positive numbers", "Check the rule."
+            )
 
 
 @dataclass(frozen=True)
@@ -20,6 +44,7 @@ class OptimizerConfig:
     """Decoupled, on matrices only; norms are never decayed, also where layers are stacked."""
     clip_norm: float
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
+    spikes: SpikeRule = SpikeRule()
 
     def __post_init__(self) -> None:
         if self.peak_learning_rate <= 0 or not 0 <= self.final_fraction <= 1:
@@ -51,14 +76,26 @@ class Execution:
     attention_block: int
     """Queries that blockwise attention handles at a time."""
     loss_chunk: int
-    """Tokens whose logits exist at a time."""
+    """Tokens whose logits exist at a time on a device."""
     micro_batch_tokens: int
-    """Tokens in one forward and backward pass; a batch is accumulated in float32 from whole passes."""
+    """Tokens in one forward and backward pass of a device; a batch is accumulated in float32 from whole passes."""
     remat: bool
     """Recompute each layer in the backward pass instead of keeping its activations."""
     checkpoint_every: int
     """Steps between checkpoints; each stage also ends with one, which is kept."""
+    keep_last: int = 2
+    """Checkpoints that are kept, besides those of stages."""
+    keep_every_tokens: int = 0
+    """Tokens after which one more checkpoint is kept for good; 0 keeps those of stages alone."""
+    say_every_seconds: float = 60.0
+    """Seconds between lines of progress."""
     data_axis: int = 1
+    """Devices that hold the same weights and read different rows."""
+    fsdp_axis: int = 1
+    """Devices that read different rows and hold parts of weights and moments."""
+    context_axis: int = 1
+    """Devices that share the positions of a row."""
     model_axis: int = 1
+    """Devices that share heads, feed-forward and vocabulary."""
     layout: str = "data_and_model"
     """An entry of parallel/rules.py."""

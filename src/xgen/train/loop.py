@@ -1,15 +1,17 @@
 """The training loop: one for pre-training and tuning, with what to read and where to start given as values."""
 
 import signal
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental import multihost_utils
 
 from xgen.core.errors import Stopped, UserError
 from xgen.core.ledger import RunFolder
@@ -17,14 +19,18 @@ from xgen.core.progress import bar, say
 from xgen.core.types import Batch
 from xgen.model.config import Compute, ModelConfig
 from xgen.model.params import Abstract, Params, abstract
+from xgen.parallel.launch import is_first, together
 from xgen.parallel.mesh import make_mesh
-from xgen.parallel.rules import layout_named, sharding
+from xgen.parallel.rules import Placement, placement_of
 from xgen.train.checkpoint import Checkpoints
-from xgen.train.config import Execution, OptimizerConfig
+from xgen.train.config import Execution, OptimizerConfig, SpikeRule
 from xgen.train.optimizer import make_optimizer
+from xgen.train.probe import require_true_attention
+from xgen.train.recorder import Recorder, Sent
 from xgen.train.schedule import learning_rate
-from xgen.train.stages import Place, Stage, last_steps, num_steps, place_of, trained_tokens
-from xgen.train.step import State, initial_state, make_step, place, shardings_of
+from xgen.train.spikes import UNLIMITED, Detector, is_spike
+from xgen.train.stages import Place, Stage, last_steps, num_steps, place_of, steps_every, trained_tokens
+from xgen.train.step import State, initial_state, make_step, place, require_divisible, shardings_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Job:
     compute: Compute
     execution: Execution
     seed: int
+    documents_apart: bool = False
+    """Whether batches have segments that must not see each other."""
 
 
 class _Signals:
@@ -44,9 +52,16 @@ class _Signals:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._alone = jax.process_count() == 1
         self._before: dict[int, object] = {}
 
+    def asks(self, step: int) -> bool:
+        """Say whether to stop after this step; several processes agree on one, through JAX's own service."""
+        return self.received is not None if self._alone else multihost_utils.reached_preemption_sync_point(step)
+
     def __enter__(self) -> "_Signals":
+        if not self._alone:
+            return self
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._receive)
         return self
@@ -59,47 +74,6 @@ class _Signals:
         if self.received == signal.SIGINT and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
-
-
-class _Recorder:
-    """Writes a step's numbers when they arrive, one step behind the devices, so that these never wait for us."""
-
-    def __init__(self, run: RunFolder, job: Job) -> None:
-        self._run, self._job = run, job
-        self._pending: tuple[Place, float, dict[str, jax.Array]] | None = None
-        self._last_arrival = time.perf_counter()
-        self.last_line: dict = {}
-
-    def add(self, where: Place, rate: float, numbers: dict[str, jax.Array]) -> None:
-        self.flush()
-        self._pending = (where, rate, numbers)
-
-    def flush(self) -> None:
-        """Wait for the pending step and write its line; a loss that is no number stops the run unwritten."""
-        if self._pending is None:
-            return
-        where, rate, numbers = self._pending
-        self._pending = None
-        loss, grad_norm = (float(numbers[name]) for name in ("loss", "grad_norm"))
-        if not np.isfinite([loss, grad_norm]).all():
-            raise UserError(
-                f"loss {loss} and gradient norm {grad_norm} at step {where.step + 1}",
-                "finite numbers",
-                "Lower optimizer.peak-learning-rate or lengthen the warm-up, and start a new run.",
-            )
-        seconds = time.perf_counter() - self._last_arrival
-        self._last_arrival += seconds
-        self.last_line = {
-            "step": where.step + 1,
-            "stage": where.stage.name,
-            "tokens": where.tokens_before + where.stage.batch_tokens,
-            "loss": loss,
-            "grad_norm": grad_norm,
-            "learning_rate": rate,
-            "seconds": round(seconds, 4),
-            "tokens_per_second": round(where.stage.batch_tokens / seconds, 1),
-        }
-        self._run.metrics.append(self.last_line)
 
 
 def train(
@@ -115,76 +89,154 @@ def train(
     after SIGTERM or SIGINT, with everything saved.
     """
     # ---- Machine: mesh, layout, compiled step -----------------------------------------------------------------
-    mesh = make_mesh(job.execution.data_axis, job.execution.model_axis)
-    layout = layout_named(job.execution.layout)
+    placement = _placement(job)
+    require_true_attention(job.compute, job.model.head_dim, job.documents_apart)
     optimizer = make_optimizer(job.optimizer, job.model)
-    shardings = shardings_of(job.model, optimizer, mesh, layout)
-    rows = sharding(mesh, layout, ("row", "position"))
-    step_of = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, shardings)
+    shardings = shardings_of(job.model, optimizer, placement)
+    rows = placement.of("row", "position")
+    step_of = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, placement)
     total_steps, total_tokens = num_steps(job.stages), trained_tokens(job.stages)
-    named = last_steps(job.stages)
+    ends, rule = last_steps(job.stages), job.optimizer.spikes
+    kept = {*ends, *steps_every(job.stages, job.execution.keep_every_tokens)}
 
-    with Checkpoints(run.checkpoints, named) as checkpoints, _Signals() as signals:
+    with (
+        Checkpoints(run.checkpoints, tuple(sorted(kept)), job.execution.keep_last) as checkpoints,
+        _Signals() as signals,
+        ThreadPoolExecutor(1) as ahead,
+    ):
         # ---- Start: restore, or begin ------------------------------------------------------------------------
-        saved = checkpoints.steps()
-        done = saved[-1] if saved else 0
-        if done >= total_steps:
+        if (saved := checkpoints.steps()) and saved[-1] >= total_steps:
             say(f"  {run.path.name}: all {total_steps:,} steps are trained")
             return
-        state = _restore_or_begin(checkpoints, done, job, optimizer, shardings, start_params)
-        run.metrics.cut_after(done)
+        abstract_state = _abstract_state(job, optimizer, shardings)
+        done, restored = checkpoints.load_newest(abstract_state)
+        state = restored or _begin(job, optimizer, shardings, abstract_state, start_params)
+        if is_first():
+            run.metrics.cut_after(done)
+        together("metrics are cut")
         if done:
             say(f"  resuming after step {done:,} of {total_steps:,}")
 
-        # ---- Steps --------------------------------------------------------------------------------------------
-        recorder = _Recorder(run, job)
+        # ---- Steps: one is computed while the numbers of the one before are written ------------------------------
+        detector = Detector(rule, run.metrics.read())
+        recorder = Recorder(run, job.model, total_tokens, job.execution.say_every_seconds)
+        pending: Sent | None = None
+        step = done
+        batch = ahead.submit(batch_at, place_of(job.stages, step))
         with bar("  training", total_tokens) as progress:
-            for step in range(done, total_steps):
-                where = place_of(job.stages, step)
-                tokens = where.tokens_before + where.stage.batch_tokens
-                rate = learning_rate(job.optimizer, tokens, total_tokens)
-                state, numbers = step_of(state, place(batch_at(where), rows), jnp.float32(rate))
-                recorder.add(where, rate, numbers)
-                progress.move_to(
-                    where.tokens_before,
-                    f"stage {where.stage.name} loss {recorder.last_line.get('loss', float('nan')):.3f}",
-                )
+            while step < total_steps or pending is not None:
+                sent = None
+                if step < total_steps:
+                    where = place_of(job.stages, step)
+                    rate = learning_rate(job.optimizer, where.tokens_before + where.stage.batch_tokens, total_tokens)
+                    limits = detector.limits(where.stage.name, step + 1)
+                    on_device = place(batch.result(), rows)
+                    if step + 1 < total_steps:
+                        batch = ahead.submit(batch_at, place_of(job.stages, step + 1))
+                    used = limits if rule.action == "skip" else UNLIMITED
+                    state, numbers = step_of(state, on_device, jnp.float32(rate), used)
+                    sent = Sent(where, rate, limits, numbers)
+                    step += 1
 
-                # ---- Save: at intervals, at the end of a stage, when asked to stop -----------------------------
-                ended = step + 1 in named
-                if ended or (step + 1) % job.execution.checkpoint_every == 0 or signals.received:
-                    recorder.flush()
-                    run.metrics.sync()
-                    checkpoints.save(step + 1, state)
-                if ended:
-                    say(_stage_line(run, where.stage))
-                if signals.received:
+                # ---- Look at the step before; before a save, also at this one --------------------------------------
+                stops = signals.asks(step)
+                ended = sent is not None and step in ends
+                saves = sent is not None and (step in kept or step % job.execution.checkpoint_every == 0 or stops)
+                looked, pending = ([pending, sent], None) if saves or sent is None else ([pending], sent)
+                for one in filter(None, looked):
+                    line = recorder.line_of(one)
+                    spiked = is_spike(line["loss"], line["grad_norm"], one.limits)
+                    if spiked:
+                        line["spike"] = rule.action
+                        _speak_of_spike(line, one.limits, rule, detector.in_a_row + 1)
+                    recorder.write(line)
+                    detector.add(line)
+                    progress.move_to(line["tokens"], f"stage {line['stage']} loss {line['loss']:.3f}")
+                    if spiked and rule.action == "rewind":
+                        # What was computed after it is dropped; the plan goes on behind it from the weights before.
+                        done, state = _weights_before(
+                            checkpoints, abstract_state, line["step"],
+                            lambda: _begin(job, optimizer, shardings, abstract_state, start_params),
+                        )  # fmt: skip
+                        say(f"  weights of step {done:,} go on after step {line['step']:,}")
+                        step, pending, saves = line["step"], None, True
+                        ended = step in ends
+                        if step < total_steps:
+                            batch = ahead.submit(batch_at, place_of(job.stages, step))
+                        break
+
+                # ---- Save: at intervals, at the end of a stage, when asked to stop ---------------------------------
+                checkpoints.note_finished()
+                if saves:
+                    if is_first():
+                        run.metrics.sync()
+                    checkpoints.begin_save(step, state)
+                if ended and is_first():
+                    say(_stage_line(run, place_of(job.stages, step - 1).stage))
+                if stops and step < total_steps:
+                    checkpoints.wait()
                     raise Stopped(
-                        signals.received,
-                        f"stopped after step {step + 1:,} of {total_steps:,}; "
-                        "all is saved, and the same command continues",
+                        signals.received or signal.SIGTERM,
+                        f"stopped after step {step:,} of {total_steps:,}; all is saved, and the same command continues",
                     )
+        checkpoints.wait()
+        if is_first():
+            run.write_result("saves", checkpoints.saves)
 
 
-def _restore_or_begin(
-    checkpoints: Checkpoints,
-    done: int,
-    job: Job,
-    optimizer: optax.GradientTransformation,
-    shardings: State,
-    start_params: Callable[[Abstract], Params] | None,
-) -> State:
+def _weights_before(
+    checkpoints: Checkpoints, abstract_state: State, step: int, begin: Callable[[], State]
+) -> tuple[int, State]:
+    """Read the last checkpoint before a step, or begin anew."""
+    checkpoints.wait()
+    earlier = [saved for saved in checkpoints.steps() if saved < step]
+    return (earlier[-1], checkpoints.load(earlier[-1], abstract_state)) if earlier else (0, begin())
+
+
+def _speak_of_spike(line: dict[str, Any], limits: np.ndarray, rule: SpikeRule, in_a_row: int) -> None:
+    """Tell a spike, and end the run where going on has no sense."""
+    found = f"loss {line['loss']:.4g} and gradient norm {line['grad_norm']:.4g} at step {line['step']:,}"
+    say(f"  spike: {found}; limits {limits[0]:.4g} and {limits[1]:.4g}; {rule.action}")
+    finite = np.isfinite([line["loss"], line["grad_norm"]]).all()
+    if (rule.action == "report" and not finite) or in_a_row > rule.give_up_after:
+        raise UserError(
+            f"{found}, the spike number {in_a_row} in a row",
+            "finite numbers",
+            "Lower optimizer.peak-learning-rate, lengthen the warm-up, or set optimizer.spikes.action to skip or "
+            "rewind, and start a new run.",
+        )
+
+
+def _placement(job: Job) -> Placement:
+    """Lay the devices out as the recipe says, or say why that cannot be."""
+    ours = job.execution
+    mesh = make_mesh(ours.data_axis, ours.model_axis, ours.fsdp_axis, ours.context_axis)
+    placement = placement_of(mesh, ours.layout)
+    require_divisible(placement, job.model, job.stages)
+    return placement
+
+
+def _abstract_state(job: Job, optimizer: optax.GradientTransformation, shardings: State) -> State:
+    """Describe the state: shapes, types and places."""
     shapes = jax.eval_shape(
         lambda: State(params := jax.tree.map(jnp.zeros_like, abstract(job.model)), optimizer.init(params))
     )
-    placed = jax.tree.map(
+    return jax.tree.map(
         lambda shape, where: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=where), shapes, shardings
     )
-    if done:
-        return checkpoints.load(done, placed)
+
+
+def _begin(
+    job: Job,
+    optimizer: optax.GradientTransformation,
+    shardings: State,
+    abstract_state: State,
+    start_params: Callable[[Abstract], Params] | None,
+) -> State:
+    """Make the first state: from the seed, or around weights that are given."""
     if start_params is None:
         return initial_state(job.model, optimizer, job.seed, shardings)
-    params = start_params(placed.params)
+    params = start_params(abstract_state.params)
     return State(params, jax.jit(optimizer.init, out_shardings=shardings.optimizer)(params))
 
 

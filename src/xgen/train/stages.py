@@ -90,3 +90,15 @@ def last_steps(stages: tuple[Stage, ...]) -> tuple[int, ...]:
         done += stage.num_steps
         ends.append(done)
     return tuple(ends)
+
+
+def steps_every(stages: tuple[Stage, ...], tokens: int) -> tuple[int, ...]:
+    """Give the numbers of done steps at which another `tokens` tokens have been trained; none for 0."""
+    if not tokens:
+        return ()
+    marks, done, seen = [], 0, 0
+    for stage in stages:
+        for mark in range(seen // tokens + 1, (seen + stage.trained_tokens) // tokens + 1):
+            marks.append(done - (seen - mark * tokens) // stage.batch_tokens)
+        done, seen = done + stage.num_steps, seen + stage.trained_tokens
+    return tuple(sorted(set(marks)))
