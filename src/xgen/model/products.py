@@ -51,7 +51,7 @@ def _int8_product(x: jax.Array, weight: Int8, float_einsum: Einsum) -> jax.Array
     def fused(x: jax.Array, values_OI: jax.Array) -> jax.Array:
         return float_einsum("BLI,OI->BLO", x, values_OI.astype(jnp.bfloat16))
 
-    return jax.lax.platform_dependent(x, weight.values_OI, cpu=blocks, default=fused) * weight.scales_O
+    return jax.lax.platform_dependent(x, weight.values_OI, cpu=blocks, default=fused) * weight.scales_O[None, None, :]
 
 
 def float32(spec: str, a: jax.Array, b: Any) -> jax.Array:

@@ -109,7 +109,7 @@ def decode_by_lookup(
         guesses_BG = jax.vmap(_looked_up)(state.tokens_BT, state.lengths_B)
         h_BGD, cache = hidden_with_cache(weights, guesses_BG, positions_BG, state.cache, config, compute)
         logits_BGV = logits(weights.whole, h_BGD, compute)
-        named_BGV = jnp.where(jnp.arange(logits_BGV.shape[-1]) < NUM_TOKENS, logits_BGV, -jnp.inf)
+        named_BGV = jnp.where(jnp.arange(logits_BGV.shape[-1])[None, None, :] < NUM_TOKENS, logits_BGV, -jnp.inf)
         best_BG = jnp.argmax(named_BGV, axis=-1).astype(jnp.int32)
         logprobs_BG = jnp.take_along_axis(jax.nn.log_softmax(logits_BGV), best_BG[:, :, None], axis=-1)[:, :, 0]
         right_BG = jnp.cumprod(guesses_BG[:, 1:] == best_BG[:, :-1], axis=1)
