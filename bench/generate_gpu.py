@@ -1,7 +1,7 @@
 """Decoding of the 7B shape on a GPU: tokens a second and share of the measured memory bandwidth, bf16 and int8.
 
 Run: PYTHONPATH=src python bench/generate_gpu.py. Random weights, made in their final storage. For batches of 1, 8 and
-32 and contexts of 128 and about 8,192 places; a line says the peak memory so far, in GiB, for the budget of 16 GB cards.
+32 and contexts of 128 and about 8,192 places; a line says the peak memory so far, in GiB, for 16 GB cards.
 """
 
 import argparse
