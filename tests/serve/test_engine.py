@@ -11,6 +11,7 @@ from model.networks import FLOAT32, SMALL, params_of
 from xgen.core.errors import UserError
 from xgen.core.protocols import LanguageModel
 from xgen.model.cache import empty
+from xgen.model.params import unstack
 from xgen.model.transformer import forward, hidden_with_cache, logits
 from xgen.serve.config import Sampling
 from xgen.serve.engine import Engine
@@ -44,14 +45,15 @@ def test_cached_logits_equal_uncached_ones_for_rows_of_different_lengths():
     tokens = jnp.asarray([row + [0] * (longest - len(row)) for row in rows], jnp.int32)
     positions = jnp.broadcast_to(jnp.arange(longest, dtype=jnp.int32), tokens.shape)
     step = jax.jit(hidden_with_cache, static_argnums=(4, 5))
-    h, cache = step(params, tokens, positions, empty(SMALL, 2, CONTEXT), SMALL, FLOAT32)
+    weights = unstack(params, SMALL)
+    h, cache = step(weights, tokens, positions, empty(SMALL, 2, CONTEXT, "float32", None), SMALL, FLOAT32)
     for number, row in enumerate(rows):
         np.testing.assert_allclose(logits(params, h, FLOAT32)[number, : len(row)], plain_logits(params, row), atol=1e-5)
     for new in ([11, 12], [13, 14], [15, 16]):
         for row, token in zip(rows, new, strict=True):
             row.append(token)
         at = jnp.asarray([[len(row) - 1] for row in rows], jnp.int32)
-        h, cache = step(params, jnp.asarray(new, jnp.int32)[:, None], at, cache, SMALL, FLOAT32)
+        h, cache = step(weights, jnp.asarray(new, jnp.int32)[:, None], at, cache, SMALL, FLOAT32)
         for number, row in enumerate(rows):
             np.testing.assert_allclose(logits(params, h, FLOAT32)[number, 0], plain_logits(params, row)[-1], atol=1e-5)
 

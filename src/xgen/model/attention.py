@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float32, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from xgen.model import kernels
 from xgen.model.products import Einsum
@@ -30,6 +30,19 @@ def attend(
     scores_BHLT = einsum("BLHK,BTHK->BHLT", q_BLHK, k_BTHK) * q_BLHK.shape[-1] ** -0.5
     scores_BHLT = jnp.where(mask_BLT[:, None], scores_BHLT, jnp.finfo(jnp.float32).min)
     return einsum("BHLT,BTHK->BLHK", jax.nn.softmax(scores_BHLT, axis=-1), v_BTHK)
+
+
+def attend_cached(
+    q_BLHK: Float32[Array, "B L H K"],
+    k_BHTK: Float[Array, "B H T K"],
+    v_BHTK: Float[Array, "B H T K"],
+    mask_BLT: Bool[Array, "B L T"],
+    einsum: Einsum,
+) -> Float32[Array, "B L H K"]:
+    """Do what `attend` does over keys and values as a cache holds them: each head's side by side."""
+    scores_BHLT = einsum("BLHK,BHTK->BHLT", q_BLHK, k_BHTK) * q_BLHK.shape[-1] ** -0.5
+    scores_BHLT = jnp.where(mask_BLT[:, None], scores_BHLT, jnp.finfo(jnp.float32).min)
+    return einsum("BHLT,BHTK->BLHK", jax.nn.softmax(scores_BHLT, axis=-1), v_BHTK)
 
 
 def causal_mask(

@@ -5,9 +5,9 @@ Shape letters: B rows, L positions, D dim, H heads, K size of a head, F ffn.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int32
 
-from xgen.model.products import Einsum
+from xgen.model.products import Einsum, Int8
 
 
 def rms_norm(x_BLD: Float32[Array, "B L D"], weight_D: Float32[Array, "D"], eps: float) -> Float32[Array, "B L D"]:
@@ -32,9 +32,9 @@ def rotate(x_BLHK: Float32[Array, "B L H K"], table: Float32[Array, "2 B L 1 hal
 
 def swiglu(
     x_BLD: Float32[Array, "B L D"],
-    gate_FD: Float32[Array, "F D"],
-    up_FD: Float32[Array, "F D"],
-    down_DF: Float32[Array, "D F"],
+    gate_FD: Float[Array, "F D"] | Int8,
+    up_FD: Float[Array, "F D"] | Int8,
+    down_DF: Float[Array, "D F"] | Int8,
     einsum: Einsum,
 ) -> Float32[Array, "B L D"]:
     """down(silu(gate(x)) * up(x)), without biases."""

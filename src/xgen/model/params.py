@@ -8,7 +8,7 @@ stacked on a leading "layer" dimension for `lax.scan`.
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,3 +99,17 @@ def init(config: ModelConfig, key: jax.Array) -> Params:
 def decay_mask(config: ModelConfig) -> dict[str, bool]:
     """Say which weights decay."""
     return {row.name: row.decayed for row in table(config)}
+
+
+class Layered(NamedTuple):
+    """The weights with each layer's on its own, as generation reads them; a matrix may be an Int8 (products.py)."""
+
+    whole: dict[str, Any]
+    layers: tuple[dict[str, Any], ...]
+
+
+def unstack(params: Params, config: ModelConfig) -> Layered:
+    """Take the stacked weights apart, layer by layer."""
+    stacked = [row.name for row in table(config) if row.stacked]
+    whole = {row.name: params[row.name] for row in table(config) if not row.stacked}
+    return Layered(whole, tuple({name: params[name][i] for name in stacked} for i in range(config.num_layers)))

@@ -7,17 +7,57 @@ in float32.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from xgen.model.config import Precision
 
-Einsum = Callable[[str, jax.Array, jax.Array], jax.Array]
+Einsum = Callable[[str, jax.Array, Any], jax.Array]
+
+INT8_BLOCK = 1 << 18
+"""Elements of an int8 matrix that a CPU, which has no product of mixed kinds, holds as float32 at a time."""
 
 
-def float32(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
+class Int8(NamedTuple):
+    """A matrix (out, in) as int8, with one float32 scale for each row: for inference, half of bfloat16."""
+
+    values_OI: jax.Array
+    scales_O: jax.Array
+
+
+def quantized(weight_OI: jax.Array) -> Int8:
+    """Round a matrix to int8; the largest element of each row becomes 127 or -127."""
+    weight_OI = weight_OI.astype(jnp.float32)
+    scales_O = jnp.max(jnp.abs(weight_OI), axis=1) / 127
+    rounded_OI = jnp.round(weight_OI / jnp.where(scales_O > 0, scales_O, 1)[:, None])
+    return Int8(rounded_OI.astype(jnp.int8), scales_O)
+
+
+def _int8_product(x: jax.Array, weight: Int8, float_einsum: Einsum) -> jax.Array:
+    """Multiply x (B, L, in) by an int8 matrix: the scales are applied to the result, never to the matrix."""
+    out, inputs = weight.values_OI.shape
+
+    def blocks(x: jax.Array, values_OI: jax.Array) -> jax.Array:
+        size = next(size for size in range(max(1, min(out, INT8_BLOCK // inputs)), 0, -1) if out % size == 0)
+
+        def one(block: jax.Array) -> jax.Array:
+            return float_einsum("BLI,OI->BLO", x, block.astype(jnp.float32))
+
+        found = jax.lax.map(one, values_OI.reshape(out // size, size, inputs))
+        return jnp.moveaxis(found, 0, 2).reshape(*x.shape[:2], out)
+
+    def fused(x: jax.Array, values_OI: jax.Array) -> jax.Array:
+        return float_einsum("BLI,OI->BLO", x, values_OI.astype(jnp.bfloat16))
+
+    return jax.lax.platform_dependent(x, weight.values_OI, cpu=blocks, default=fused) * weight.scales_O[None, None, :]
+
+
+def float32(spec: str, a: jax.Array, b: Any) -> jax.Array:
     """Multiply in float32 on every platform (GPUs and TPUs would take fewer bits unless told not to)."""
+    if isinstance(b, Int8):
+        return _int8_product(a, b, float32)
     return jnp.einsum(spec, a, b, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
 
 
@@ -34,8 +74,10 @@ def _rounded(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
     return jax.lax.platform_dependent(a, b, cpu=widened, default=native)
 
 
-def bfloat16_matmuls(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
+def bfloat16_matmuls(spec: str, a: jax.Array, b: Any) -> jax.Array:
     """Round both inputs to bfloat16, accumulate in float32; every index of an input is in the other or the output."""
+    if isinstance(b, Int8):
+        return _int8_product(a, b, bfloat16_matmuls)
     return _differentiable(spec, a, b)  # pyright: ignore[reportCallIssue]  (it counts one argument too few)
 
 

@@ -4,16 +4,17 @@ Shape letters: B rows, L positions, D dim, H heads, K size of a head, V vocabula
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32
 
-from xgen.model.attention import ATTENTIONS, attend
+from xgen.model.attention import ATTENTIONS, attend_cached
 from xgen.model.cache import Cache, write
 from xgen.model.config import Compute, ModelConfig
 from xgen.model.layers import rotary_table, rotate
-from xgen.model.params import Params, table
+from xgen.model.params import Layered, Params, table
 from xgen.model.products import PRODUCTS, Einsum
 from xgen.model.variants import CIRCUITS, FFNS, NORMS
 from xgen.parallel.rules import Placement
@@ -22,7 +23,7 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def _block(
-    x_BLD: jax.Array, layer: Params, rotary: jax.Array, attend_over: Attend, config: ModelConfig, einsum: Einsum
+    x_BLD: jax.Array, layer: dict[str, Any], rotary: jax.Array, attend_over: Attend, config: ModelConfig, einsum: Einsum
 ) -> jax.Array:
     """One layer; `attend_over` maps rotated queries, rotated keys and values to what the heads read."""
     norm = NORMS[config.norm]
@@ -104,7 +105,7 @@ def hidden(
 
 
 def hidden_with_cache(
-    params: Params,
+    weights: Layered,
     tokens_BL: Int32[Array, "B L"],
     positions_BL: Int32[Array, "B L"],
     cache: Cache,
@@ -114,30 +115,27 @@ def hidden_with_cache(
     """Read new tokens of each row after what its cache holds: prefill (many tokens) and decode (one).
 
     A query at position p sees the places 0 to p, so what padding wrote at later places is never read before it is
-    overwritten. Positions at or beyond the cache's length are dropped.
+    overwritten. Positions at or beyond the cache's length are dropped. Layers stand one after another in the
+    program, not in a scan, which would copy the weights and the cache of each.
     """
     einsum = PRODUCTS[compute.precision]
     rotary = rotary_table(positions_BL, config.head_dim, config.rope_base)
-    places_T = jnp.arange(cache.k_NBTHK.shape[2])
-    mask_BLT = positions_BL[:, :, None] >= places_T[None, None, :]
+    mask_BLT = positions_BL[:, :, None] >= jnp.arange(cache.keys[0].shape[2])[None, None, :]
+    keys, values = list(cache.keys), list(cache.values)
+    x_BLD = weights.whole["embed"][tokens_BL].astype(jnp.float32)
+    for number, layer in enumerate(weights.layers):
 
-    def body(x_BLD: jax.Array, layer_and_cache: tuple[Params, Cache]) -> tuple[jax.Array, Cache]:
-        layer, old = layer_and_cache
-        new = old
-
-        def attend_over(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-            nonlocal new
-            new = Cache(write(old.k_NBTHK, k, positions_BL), write(old.v_NBTHK, v, positions_BL))
-            return attend(q, new.k_NBTHK, new.v_NBTHK, mask_BLT, einsum)
+        def attend_over(q: jax.Array, k: jax.Array, v: jax.Array, number: int = number) -> jax.Array:
+            keys[number] = write(keys[number], k, positions_BL)
+            values[number] = write(values[number], v, positions_BL)
+            return attend_cached(q, keys[number], values[number], mask_BLT, einsum)
 
         x_BLD = _block(x_BLD, layer, rotary, attend_over, config, einsum)
-        return x_BLD, new
-
-    x_BLD, cache = jax.lax.scan(body, params["embed"][tokens_BL], (_layers(params, config), cache))
-    return NORMS[config.norm](x_BLD, params["final_norm"], config.norm_eps), cache
+    h_BLD = NORMS[config.norm](x_BLD, weights.whole["final_norm"], config.norm_eps)
+    return h_BLD, Cache(tuple(keys), tuple(values))
 
 
-def logits(params: Params, h_BLD: Float32[Array, "B L D"], compute: Compute) -> Float32[Array, "B L V"]:
+def logits(params: dict[str, Any], h_BLD: Float32[Array, "B L D"], compute: Compute) -> Float32[Array, "B L V"]:
     """Predict the next token at each position; for few positions only (model/loss.py never makes a row's)."""
     return PRODUCTS[compute.precision]("BLD,VD->BLV", h_BLD, params["head"])
 

@@ -11,6 +11,7 @@ from xgen.pipelines.loading import load
 from xgen.pipelines.target import Target
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
+from xgen.serve.weights import Storage
 from xgen.tokenizer.chat import render_prompt
 
 COMMANDS = "/reset forgets the conversation, /exit ends (so does Ctrl-D)"
@@ -22,6 +23,8 @@ class Options:
     """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
     system: str = ""
     """A system message of your own; empty takes the template's."""
+    weights: Storage = "float32"
+    """How matrices are held while generating: float32, bfloat16 or int8."""
     root: Path = Path()
     """Where runs/ and data/ lie."""
 
@@ -30,7 +33,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Read lines, stream answers, and say after each how many of the context's tokens are used."""
     launch(options.root / ".cache")
     loaded = load(target, recipe, options.root, options.checkpoint)
-    engine = loaded.engine(recipe)
+    engine = loaded.engine(recipe, options.weights)
     say(f"{loaded.name}, context of {loaded.context_length:,} tokens. {COMMANDS}.")
     if not loaded.tuned:
         say("This model was not tuned on conversations; it continues text and may ramble.")

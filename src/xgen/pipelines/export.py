@@ -11,6 +11,7 @@ import numpy as np
 from xgen.core.ledger import RunFolder
 from xgen.core.progress import say
 from xgen.export.card import Card, SourceTokens, StageResult, render
+from xgen.export.gguf import GgufType, write_gguf
 from xgen.export.huggingface import Release, as_stored, write_folder
 from xgen.export.llama_config import StorageType
 from xgen.export.verify import Proof
@@ -42,6 +43,8 @@ class Options:
     """The folder to write; by default huggingface/ inside the run."""
     dtype: StorageType = "float32"
     """How weights are stored; the released models are float32."""
+    gguf: tuple[GgufType, ...] = ()
+    """Kinds of GGUF files to write beside the folder, for llama.cpp: f32, f16, bf16, q8_0."""
     root: Path = Path()
     """Where runs/ and data/ lie."""
 
@@ -50,7 +53,10 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Export one checkpoint of a run."""
     require_runnable(target, "export")
     launch(options.root / ".cache")
-    export(workspace_of(target, recipe, options.root), options.checkpoint, options.out, options.dtype)
+    workspace = workspace_of(target, recipe, options.root)
+    folder = export(workspace, options.checkpoint, options.out, options.dtype)
+    for kind in options.gguf:
+        _write_gguf(workspace, options.checkpoint, folder, kind)
 
 
 def export(workspace: Workspace, checkpoint: str, out: Path, dtype: StorageType) -> Path:
@@ -80,6 +86,16 @@ def export(workspace: Workspace, checkpoint: str, out: Path, dtype: StorageType)
         },
     )
     return folder
+
+
+def _write_gguf(workspace: Workspace, checkpoint: str, folder: Path, kind: GgufType) -> None:
+    """Write <folder>-<kind>.gguf from the checkpoint itself, not from the folder's rounded weights."""
+    loaded = load_checkpoint(workspace, checkpoint)
+    params = {name: np.asarray(value) for name, value in loaded.params.items()}
+    path = folder.with_name(f"{folder.name}-{kind}.gguf")
+    template = workspace.recipe.instruct.template if loaded.tuned else ""
+    write_gguf(path, loaded.config, params, loaded.context_length, kind, template)
+    say(f"  {path}: {path.stat().st_size:,} bytes")
 
 
 def _proof(params: dict[str, np.ndarray], recipe: Recipe, dtype: StorageType) -> Proof:

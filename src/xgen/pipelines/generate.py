@@ -13,6 +13,7 @@ from xgen.pipelines.target import Target
 from xgen.recipes.schema import Recipe
 from xgen.serve.config import Sampling
 from xgen.serve.engine import Engine
+from xgen.serve.weights import Storage
 from xgen.tokenizer.chat import render_prompt
 from xgen.tokenizer.encoding import StreamDecoder, encode
 from xgen.tokenizer.specials import END_OF_TEXT
@@ -26,6 +27,8 @@ class Options:
     """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
     as_text: bool = False
     """Continue the text as it stands, also with a tuned model, which is otherwise asked in its template."""
+    weights: Storage = "float32"
+    """How matrices are held while generating: float32, bfloat16 or int8."""
     root: Path = Path()
     """Where runs/ and data/ lie."""
 
@@ -40,7 +43,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     asked = loaded.tuned and not options.as_text
     ids = question_ids(prompt, recipe) if asked else encode(prompt).tolist()
     print("" if asked else prompt, end="", flush=True)
-    for text in spoken(loaded.engine(recipe), ids, recipe.sampling):
+    for text in spoken(loaded.engine(recipe, options.weights), ids, recipe.sampling):
         print(text, end="", flush=True)
     print()
 

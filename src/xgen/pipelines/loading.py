@@ -15,6 +15,7 @@ from xgen.pipelines.target import Target
 from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
+from xgen.serve.weights import Storage
 from xgen.train.checkpoint import open_checkpoints
 from xgen.train.stages import place_of
 
@@ -29,9 +30,9 @@ class Loaded:
     context_length: int
     tuned: bool
 
-    def engine(self, recipe: Recipe) -> Engine:
-        """Make the model answer, in the precision of a recipe."""
-        return Engine(self.name, self.params, self.config, recipe.compute, self.context_length)
+    def engine(self, recipe: Recipe, storage: Storage = "float32") -> Engine:
+        """Make the model answer, in the precision of a recipe, from weights stored as told."""
+        return Engine(self.name, self.params, self.config, recipe.compute, self.context_length, storage)
 
 
 def load(target: Target, recipe: Recipe, root: Path, checkpoint: str) -> Loaded:

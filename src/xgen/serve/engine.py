@@ -1,113 +1,185 @@
-"""A model that is ready to be asked: `score`, `generate` and `window` (core/protocols.py), and a stream of tokens.
+"""A model that is ready to be asked: `score`, `generate` and `window` (core/protocols.py), samples and streams.
 
-Prompts of a batch are padded on the right to a common power of two, so that few programs are compiled; what padding
-leaves in the cache lies at later positions and is overwritten before it can be seen. Shape letters: B rows, L
-positions, V vocabulary.
+Rows, prompts and caches are filled up to powers of two, so that the number of compiled programs is bounded by the
+logarithms of the largest; what padding leaves in the cache lies at later positions and is overwritten before it can be
+seen. Shape letters: B rows, L positions, T places of a row, V vocabulary.
 """
 
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, Int32
 
 from xgen.core.errors import UserError
 from xgen.core.types import Generation
-from xgen.model.cache import Cache, empty
+from xgen.model.cache import empty
 from xgen.model.config import Compute, ModelConfig
 from xgen.model.params import Params
-from xgen.model.transformer import hidden_with_cache, logits
-from xgen.serve import scoring
-from xgen.serve.config import Sampling
-from xgen.serve.sampler import row_keys, sample
-from xgen.tokenizer.specials import END_OF_TEXT, NUM_TOKENS
+from xgen.serve import decoding, scoring
+from xgen.serve.config import MAX_STOP_IDS, Sampling, Stops
+from xgen.serve.decoding import Ends, State
+from xgen.serve.sampler import Knobs, row_keys
+from xgen.serve.weights import Storage, stored
+from xgen.tokenizer.encoding import decode
 
 SHORTEST_BUCKET = 16
+SHORTEST_CACHE = 128
+PREFILL_CHUNK = 256
+STREAM_CHUNK = 8
+"""Steps between two looks of the host: while somebody reads along, and where texts may stop a row."""
+UNTIL_DONE = 1 << 30
 
 
-class _Chosen(NamedTuple):
-    tokens_B: jax.Array
-    logprobs_B: jax.Array
+class _Batch:
+    """Rows on the device and what the host knows of them; made by `Engine`, advanced in place."""
 
+    def __init__(self, state: State, keys_B: Any, ends: Ends, prompt_lengths: list[int]) -> None:
+        self.state, self.keys_B, self.ends, self.prompt_lengths = state, keys_B, ends, prompt_lengths
 
-@partial(jax.jit, static_argnames=("config", "compute"), donate_argnames="cache")
-def _prefill(
-    params: Params, tokens_BL: jax.Array, lengths_B: jax.Array, cache: Cache, config: ModelConfig, compute: Compute
-) -> tuple[jax.Array, Cache]:
-    """Read the prompts; return the logits after each row's last token."""
-    positions_BL = jnp.broadcast_to(jnp.arange(tokens_BL.shape[1], dtype=jnp.int32), tokens_BL.shape)
-    h_BLD, cache = hidden_with_cache(params, tokens_BL, positions_BL, cache, config, compute)
-    last_B1D = jnp.take_along_axis(h_BLD, (lengths_B - 1)[:, None, None], axis=1)
-    return logits(params, last_B1D, compute)[:, 0], cache
-
-
-@partial(jax.jit, static_argnames=("config", "compute"), donate_argnames="cache")
-def _decode(
-    params: Params, tokens_B: jax.Array, positions_B: jax.Array, cache: Cache, config: ModelConfig, compute: Compute
-) -> tuple[jax.Array, Cache]:
-    """Read one token of each row; return the logits after it."""
-    h_B1D, cache = hidden_with_cache(params, tokens_B[:, None], positions_B[:, None], cache, config, compute)
-    return logits(params, h_B1D, compute)[:, 0], cache
-
-
-_sample = jax.jit(sample, static_argnames="num_tokens")
+    def found(self) -> list[list[tuple[int, float]]]:
+        """Fetch every row's new tokens with their log-probabilities."""
+        tokens, logprobs, lengths = (
+            np.asarray(x) for x in (self.state.tokens_BT, self.state.logprobs_BT, self.state.lengths_B)
+        )
+        return [
+            list(
+                zip(
+                    tokens[row, first : lengths[row]].tolist(),
+                    logprobs[row, first : lengths[row]].tolist(),
+                    strict=True,
+                )
+            )
+            for row, first in enumerate(self.prompt_lengths)
+        ]
 
 
 class Engine:
     """Weights on their devices, with the three calls of `LanguageModel`."""
 
-    def __init__(self, name: str, params: Params, config: ModelConfig, compute: Compute, context_length: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        params: Params,
+        config: ModelConfig,
+        compute: Compute,
+        context_length: int,
+        storage: Storage = "float32",
+    ) -> None:
         self.name, self.context_length = name, context_length
         self._params, self._config, self._compute = params, config, compute
+        self._weights = stored(params, config, storage)
+        placed = params["q"].sharding
+        # Tensor-parallel: a cache holds the heads whose weights its device holds.
+        self._cache_sharding = (
+            NamedSharding(placed.mesh, PartitionSpec(None, placed.spec[1]))
+            if isinstance(placed, NamedSharding)
+            else None
+        )
 
     def stream(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[list[tuple[int, float] | None]]:
         """Yield, step by step, each row's next (token, log-probability), the end token included; None once it ended.
 
-        A row ends after <|endoftext|>, after `max_new_tokens`, or where the context is full.
+        A row ends after <|endoftext|>, after `max_new_tokens`, or where the context is full. Tokens arrive in small
+        chunks: the device makes STREAM_CHUNK of them between two looks.
         """
-        lengths_B = np.array([self._check(prompt) for prompt in prompts], np.int32)
-        tokens_BL = np.zeros((len(prompts), self._bucket(int(lengths_B.max()))), np.int32)
-        for row, prompt in enumerate(prompts):
-            tokens_BL[row, : len(prompt)] = prompt
-        cache = empty(self._config, len(prompts), self.context_length)
-        logits_BV, cache = _prefill(self._params, tokens_BL, lengths_B, cache, self._config, self._compute)
-        keys_B, positions_B = row_keys(sampling.seed, len(prompts)), lengths_B.copy()
-        running_B = np.ones(len(prompts), bool)
-        for _ in range(sampling.max_new_tokens):
-            chosen = _Chosen(
-                *_sample(
-                    logits_BV,
-                    keys_B,
-                    jnp.asarray(positions_B),
-                    jnp.float32(sampling.temperature),
-                    jnp.float32(sampling.top_p),
-                    num_tokens=NUM_TOKENS,
-                )
-            )
-            new_B, logprobs_B = np.asarray(chosen.tokens_B), np.asarray(chosen.logprobs_B)
-            yield [
-                (int(token), float(logprob)) if running else None
-                for token, logprob, running in zip(new_B, logprobs_B, running_B, strict=True)
-            ]
-            running_B &= (new_B != END_OF_TEXT) & (positions_B < self.context_length - 1)
-            if not running_B.any():
+        batch = self._start(prompts, sampling, Stops(), num_samples=1)
+        given = 0
+        while True:
+            self._advance(batch, sampling, STREAM_CHUNK)
+            found = batch.found()
+            for step in range(given, max(map(len, found))):
+                yield [row[step] if step < len(row) else None for row in found]
+            given = max(map(len, found))
+            if np.asarray(batch.state.done_B).all():
                 return
-            logits_BV, cache = _decode(
-                self._params, jnp.asarray(new_B), jnp.asarray(positions_B), cache, self._config, self._compute
-            )
-            positions_B += running_B
 
-    def sample(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Generation]:
-        """Continue each prompt as `sampling` says."""
-        found: list[list[tuple[int, float]]] = [[] for _ in prompts]
-        for step in self.stream(prompts, sampling):
-            for row, new in zip(found, step, strict=True):
-                if new is not None:
-                    row.append(new)
-        return [_generation(row) for row in found]
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        stops: Stops = Stops(),  # noqa: B008  (a frozen value)
+        num_samples: int = 1,
+    ) -> list[Generation]:
+        """Continue each prompt as `sampling` says, `num_samples` times beside each other, each prompt read once."""
+        batch = self._start(prompts, sampling, stops, num_samples)
+        if not stops.texts:
+            self._advance(batch, sampling, UNTIL_DONE)
+            return [_generation(row, stops) for row in batch.found()]
+        while not np.asarray(batch.state.done_B).all():
+            self._advance(batch, sampling, STREAM_CHUNK)
+            ended = [_text_stop(row, stops) is not None for row in batch.found()]
+            ended += [True] * (batch.state.done_B.shape[0] - len(ended))
+            batch.state = batch.state._replace(done_B=batch.state.done_B | jnp.asarray(ended))
+        return [_generation(row, stops) for row in batch.found()]
+
+    def by_lookup(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> tuple[list[Generation], int]:
+        """Continue greedily with guesses from the rows themselves; also return how many passes it took.
+
+        The tokens are those of `generate`; faster where a continuation quotes its prompt, as a summary does.
+        """
+        sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens, seed=0)
+        batch = self._start(prompts, sampling, Stops(), num_samples=1)
+        batch.state, passes = decoding.decode_by_lookup(
+            self._weights, batch.state, batch.ends, jnp.int32(UNTIL_DONE), self._config, self._compute
+        )
+        return [_generation(row, Stops()) for row in batch.found()], int(passes)
+
+    def _start(self, prompts: Sequence[Sequence[int]], sampling: Sampling, stops: Stops, num_samples: int) -> _Batch:
+        """Read all of every prompt but its last token, and lay out the rows."""
+        lengths = [self._check(prompt) for prompt in prompts]
+        longest = max(lengths)
+        ends = [min(length + sampling.max_new_tokens, self.context_length) for length in lengths]
+        places = max(SHORTEST_CACHE, 1 << (max(ends) - 1).bit_length())
+        cache = empty(self._config, _power(len(prompts)), places, self._compute.precision, self._cache_sharding)
+        chunk = min(PREFILL_CHUNK, max(SHORTEST_BUCKET, _power(longest)))
+        tokens_BT = np.zeros((_power(len(prompts)), places), np.int32)
+        for row, prompt in enumerate(prompts):
+            tokens_BT[row, : len(prompt)] = prompt
+        for first in range(0, longest - 1, chunk):
+            part = tokens_BT[:, first : first + chunk]
+            cache = decoding.prefill(self._weights, part, jnp.int32(first), cache, self._config, self._compute)
+        num_rows = _power(len(prompts) * num_samples)
+        if num_samples > 1:
+            cache = decoding.repeat(cache, num_samples, num_rows)
+        rows = [min(row // num_samples, len(prompts) - 1) for row in range(num_rows)]
+        done_B = np.arange(num_rows) >= len(prompts) * num_samples
+        lengths_B, ends_B = np.array(lengths, np.int32)[rows], np.array(ends, np.int32)[rows]
+        state = State(
+            cache,
+            jnp.asarray(tokens_BT[rows]),
+            jnp.zeros((num_rows, places), jnp.float32),
+            jnp.asarray(lengths_B),
+            jnp.asarray(done_B | (lengths_B >= ends_B)),
+        )
+        stop_ids = np.full(MAX_STOP_IDS, -1, np.int32)
+        stop_ids[: len(stops.ids)] = stops.ids
+        keys_B = row_keys(sampling.seed, *_names([prompts[row] for row in rows]))
+        known = [lengths[row // num_samples] for row in range(len(prompts) * num_samples)]
+        return _Batch(state, keys_B, Ends(jnp.asarray(ends_B), jnp.asarray(stop_ids)), known)
+
+    def _advance(self, batch: _Batch, sampling: Sampling, num_steps: int) -> None:
+        knobs = Knobs(
+            jnp.float32(sampling.temperature),
+            jnp.float32(sampling.top_p),
+            jnp.int32(sampling.top_k),
+            jnp.float32(sampling.repetition_penalty),
+        )
+        batch.state = decoding.decode(
+            self._weights,
+            batch.state,
+            batch.keys_B,
+            knobs,
+            batch.ends,
+            jnp.int32(num_steps),
+            self._config,
+            self._compute,
+        )
 
     def generate(self, prompts: Sequence[Sequence[int]], max_new_tokens: int, seed: int) -> list[Generation]:
         """Continue each prompt greedily, as an evaluation asks for it."""
@@ -137,9 +209,39 @@ class Engine:
         return len(prompt)
 
 
-def _generation(row: list[tuple[int, float]]) -> Generation:
-    stopped = bool(row) and row[-1][0] == END_OF_TEXT
-    kept = row[:-1] if stopped else row
+def _power(number: int) -> int:
+    """Round up to a power of two."""
+    return 1 << (number - 1).bit_length()
+
+
+def _names(prompts: Sequence[Sequence[int]]) -> tuple[jax.Array, jax.Array]:
+    """Name each row by its prompt and count its likes before it, so that a row's draws do not depend on the others."""
+    names, numbers, met = [], [], Counter[int]()
+    for prompt in prompts:
+        name = zlib.crc32(np.asarray(prompt, np.int32).tobytes())
+        names.append(name)
+        numbers.append(met[name])
+        met[name] += 1
+    return jnp.asarray(np.array(names, np.uint32)), jnp.asarray(np.array(numbers, np.uint32))
+
+
+def _text_stop(row: list[tuple[int, float]], stops: Stops) -> int | None:
+    """Count the whole tokens before the first text that stops the row; None where there is none."""
+    tokens = [token for token, _ in row]
+    text = decode(tokens)
+    starts = [text.find(stop) for stop in stops.texts if stop in text]
+    if not starts:
+        return None
+    return next(num for num in range(len(tokens), -1, -1) if len(decode(tokens[:num])) <= min(starts))
+
+
+def _generation(row: list[tuple[int, float]], stops: Stops) -> Generation:
+    at = _text_stop(row, stops) if stops.texts else None
+    if at is not None:
+        kept, stopped = row[:at], True
+    else:
+        stopped = bool(row) and row[-1][0] in stops.ids
+        kept = row[:-1] if stopped else row
     return Generation(
         tuple(token for token, _ in kept), tuple(logprob for _, logprob in kept), "stop" if stopped else "length"
     )

@@ -1,50 +1,82 @@
-"""Choose the next token of each row: greedy, or by temperature and top-p.
+"""Choose the next token of each row: greedy, or by temperature, top-k and top-p, with or without repetition.
 
-Shape letters: B rows, V vocabulary.
+Shape letters: B rows, V vocabulary, T places of a row.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, UInt32
 
 
-def row_keys(seed: int, num_rows: int) -> UInt32[Array, "B 2"]:
-    """Give each row a random key that depends on the seed and the row's number, not on the rows beside it."""
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(seed), jnp.arange(num_rows))
-    return jax.random.key_data(keys)
+class Knobs(NamedTuple):
+    """The numbers of `Sampling` on the device, so that changing one compiles nothing."""
+
+    temperature: jax.Array
+    top_p: jax.Array
+    top_k: jax.Array
+    repetition_penalty: jax.Array
+
+
+def row_keys(seed: int, names_B: UInt32[Array, "B"], numbers_B: UInt32[Array, "B"]) -> UInt32[Array, "B 2"]:
+    """Give each row a random key from the seed, what it is called and its number among its likes; not its neighbors."""
+
+    def key(name: jax.Array, number: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), name), number)
+
+    return jax.random.key_data(jax.vmap(key)(names_B, numbers_B))
 
 
 def sample(
     logits_BV: Float32[Array, "B V"],
     keys_B: UInt32[Array, "B 2"],
-    positions_B: Int32[Array, "B"],
-    temperature: Float32[Array, ""],
-    top_p: Float32[Array, ""],
+    tokens_BT: Int32[Array, "B T"],
+    lengths_B: Int32[Array, "B"],
+    knobs: Knobs,
     num_tokens: int,
 ) -> tuple[Int32[Array, "B"], Float32[Array, "B"]]:
-    """Choose a token of each row and tell its log-probability under the model, before temperature and top-p.
+    """Choose the token after the first `lengths_B` of each row and tell its log-probability.
 
-    Rows of the vocabulary from `num_tokens` on name no token and are never chosen. Temperature 0 takes the likeliest.
-    The draw at a position depends on the row's key and the position alone.
+    The log-probability is the model's, before penalty, temperature, top-k and top-p. Rows of the vocabulary from
+    `num_tokens` on name no token and are never chosen. Temperature 0 takes the likeliest. The draw at a position
+    depends on the row's key and the position alone.
     """
     logprobs_BV = jax.nn.log_softmax(logits_BV, axis=-1)
     named_BV = jnp.where(jnp.arange(logits_BV.shape[-1])[None, :] < num_tokens, logits_BV, -jnp.inf)
-    keys = jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(keys_B), positions_B)
+    named_BV = jax.lax.cond(
+        knobs.repetition_penalty != 1,
+        lambda named_BV: _penalized(named_BV, tokens_BT, lengths_B, knobs.repetition_penalty),
+        lambda named_BV: named_BV,
+        named_BV,
+    )
+    keys = jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(keys_B), lengths_B)
 
     def draw(named_BV: jax.Array) -> jax.Array:
-        scaled_BV = named_BV / temperature
-        nucleus_BV = jnp.where(_in_nucleus(scaled_BV, top_p), scaled_BV, -jnp.inf)
-        return jax.vmap(jax.random.categorical)(keys, nucleus_BV)
+        scaled_BV = named_BV / knobs.temperature
+        kept_BV = jnp.where(_in_nucleus(scaled_BV, knobs), scaled_BV, -jnp.inf)
+        return jax.vmap(jax.random.categorical)(keys, kept_BV)
 
-    chosen_B = jax.lax.cond(temperature > 0, draw, lambda named_BV: jnp.argmax(named_BV, axis=-1), named_BV)
+    chosen_B = jax.lax.cond(knobs.temperature > 0, draw, lambda named_BV: jnp.argmax(named_BV, axis=-1), named_BV)
     chosen_B = chosen_B.astype(jnp.int32)
     return chosen_B, jnp.take_along_axis(logprobs_BV, chosen_B[:, None], axis=-1)[:, 0]
 
 
-def _in_nucleus(logits_BV: jax.Array, top_p: jax.Array) -> jax.Array:
-    """Mark the smallest set of likeliest tokens that holds `top_p` of the probability, with equals of its last."""
+def _penalized(logits_BV: jax.Array, tokens_BT: jax.Array, lengths_B: jax.Array, penalty: jax.Array) -> jax.Array:
+    """Make every token that stands in the row less likely."""
+    known_BT = jnp.arange(tokens_BT.shape[1])[None, :] < lengths_B[:, None]
+    rows_B1 = jnp.arange(tokens_BT.shape[0])[:, None]
+    seen_BV = jnp.zeros(logits_BV.shape, bool).at[rows_B1, tokens_BT].max(known_BT)
+    return jnp.where(seen_BV, jnp.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty), logits_BV)
+
+
+def _in_nucleus(logits_BV: jax.Array, knobs: Knobs) -> jax.Array:
+    """Mark the `top_k` likeliest and of them those that hold `top_p` of all probability, with equals of the last."""
     sorted_BV = jnp.sort(logits_BV, axis=-1, descending=True)
+    places_1V = jnp.arange(logits_BV.shape[-1])[None, :]
+    sorted_BV = jnp.where((knobs.top_k == 0) | (places_1V < knobs.top_k), sorted_BV, -jnp.inf)
     probability_BV = jax.nn.softmax(sorted_BV, axis=-1)
     before_BV = jnp.cumsum(probability_BV, axis=-1) - probability_BV
-    lowest_B1 = jnp.min(jnp.where(before_BV < top_p, sorted_BV, jnp.inf), axis=-1, keepdims=True)
+    allowed_BV = (before_BV < knobs.top_p) & (sorted_BV > -jnp.inf)
+    lowest_B1 = jnp.min(jnp.where(allowed_BV, sorted_BV, jnp.inf), axis=-1, keepdims=True)
     return logits_BV >= lowest_B1
