@@ -54,6 +54,7 @@ def ours(shape: ModelConfig, tokens: np.ndarray, options: Options) -> Callable[[
     from xgen.model.config import Compute
     from xgen.model.params import init
     from xgen.train.optimizer import make_optimizer
+    from xgen.train.spikes import UNLIMITED
     from xgen.train.step import State, make_step
 
     optimizer = make_optimizer(recipe_named("xgen_7b").optimizer, shape)
@@ -68,7 +69,7 @@ def ours(shape: ModelConfig, tokens: np.ndarray, options: Options) -> Callable[[
 
     def run() -> None:
         nonlocal state
-        state, numbers = step(state, batch, jnp.float32(1e-4))
+        state, numbers = step(state, batch, jnp.float32(1e-4), UNLIMITED)
         jax.block_until_ready((state, numbers))
 
     return run

@@ -14,6 +14,7 @@ from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import LAYOUTS, Placement, placement_of, sharding
 from xgen.train.checkpoint import Checkpoints
 from xgen.train.optimizer import make_optimizer
+from xgen.train.spikes import UNLIMITED
 from xgen.train.stages import Stage
 from xgen.train.step import initial_state, make_gradients, make_step, place, require_divisible, shardings_of
 
@@ -70,7 +71,7 @@ def steps(state, placement: Placement, numbers: range):
     losses = []
     for number in numbers:
         batch = place(batch_of(8, 16, seed=number), placement.of("row", "position"))
-        state, found = step(state, batch, jnp.float32(1e-3))
+        state, found = step(state, batch, jnp.float32(1e-3), UNLIMITED)
         losses.append(float(found["loss"]))
     return state, losses
 

@@ -14,6 +14,7 @@ from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import placement_of
 from xgen.train.config import OptimizerConfig
 from xgen.train.optimizer import make_optimizer
+from xgen.train.spikes import UNLIMITED
 from xgen.train.step import State, initial_state, loss_of, make_step, num_passes, place, shardings_of
 
 CONFIG = OptimizerConfig(
@@ -37,7 +38,7 @@ def train(data_axis: int, model_axis: int, micro_batch_tokens: int, steps: int =
     losses = []
     for number in range(steps):
         batch = place(batch_of(8, 24, seed=number), placement.of("row", "position"))
-        state, metrics = step(state, batch, jnp.float32(1e-2))
+        state, metrics = step(state, batch, jnp.float32(1e-2), UNLIMITED)
         losses.append(float(metrics["loss"]))
     return losses, jax.tree.map(np.asarray, state.params)
 

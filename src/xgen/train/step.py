@@ -21,7 +21,6 @@ from xgen.model.params import Params, abstract, init, table
 from xgen.model.transformer import hidden
 from xgen.parallel.rules import Placement
 from xgen.train.optimizer import apply
-from xgen.train.spikes import UNLIMITED
 from xgen.train.stages import Stage
 
 
@@ -104,7 +103,7 @@ def make_step(
     gradients = make_gradients(config, compute, micro_batch_tokens, placement)
 
     def step(
-        state: State, batch: Batch, learning_rate: jax.Array, limits: jax.Array | np.ndarray = UNLIMITED
+        state: State, batch: Batch, learning_rate: jax.Array, limits: jax.Array | np.ndarray
     ) -> tuple[State, dict[str, jax.Array]]:
         loss, gradient = gradients(state.params, batch)
         grad_norm = optax.global_norm(gradient)
