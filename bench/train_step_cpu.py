@@ -39,7 +39,7 @@ class Options:
     """One row of each length."""
     rounds: int = 2
     """Steps of each side and length that are timed, after one that is not."""
-    attention_block: int = 512
+    attention_block: int = 256
     loss_chunk: int = 512
     remat: bool = False
     side: str = ""

@@ -84,7 +84,7 @@ def test_the_step_is_optax_adamw_with_clipping_and_decay_on_matrices_only():
     params, batch = params_of(), on_device(batch_of(8, 24))
     optimizer = make_optimizer(CONFIG, SMALL)
     ours, _ = make_step(SMALL, FLOAT32, optimizer, 10_000)(
-        State(jax.tree.map(jnp.copy, params), optimizer.init(params)), batch, jnp.float32(1e-2)
+        State(jax.tree.map(jnp.copy, params), optimizer.init(params)), batch, jnp.float32(1e-2), UNLIMITED
     )
     gradient = jax.jit(jax.grad(loss_of), static_argnums=(3, 4))(
         params, batch, batch.weights / batch.weights.sum(), SMALL, FLOAT32

@@ -92,7 +92,7 @@ def blockwise(
     # Padding is of segments that nothing else has, so it reads nothing and is not read.
     own, seen = _padded(segments_BL, block, 1, -2), _padded(segments_BT, block, 1, -1)
     read_BHLK = _flash(*heads_first, own, seen, jnp.asarray(first_query, jnp.int32), block, einsum)
-    return jnp.swapaxes(read_BHLK, 1, 2)[:, :length]
+    return jnp.swapaxes(jnp.asarray(read_BHLK), 1, 2)[:, :length]
 
 
 def _padded(x: jax.Array, block: int, axis: int, value: int) -> jax.Array:
@@ -164,8 +164,8 @@ def _flash_backward(block: int, einsum: Einsum, kept: tuple, g: jax.Array) -> tu
             return dq + einsum("BHLT,BHTK->BHLK", pull, k_BHTK), dk, dv
 
         start = (jnp.zeros_like(q_BHLK), *carry)
-        dq, *carry = jax.lax.fori_loop(0, _num_key_blocks(i, first, block, k.shape[2]), keys, start)
-        return tuple(carry), dq
+        dq, dk, dv = jax.lax.fori_loop(0, _num_key_blocks(i, first, block, k.shape[2]), keys, start)
+        return (dk, dv), dq
 
     (dk, dv), dq = jax.lax.scan(queries, (jnp.zeros_like(k), jnp.zeros_like(v)), jnp.arange(q.shape[2] // block))
     return jnp.moveaxis(dq, 0, 2).reshape(q.shape), dk, dv, None, None, None

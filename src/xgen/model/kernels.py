@@ -63,4 +63,4 @@ def splash(
     kernel = splash_attention_kernel.make_splash_mha(mask, head_shards=1, q_seq_shards=1)
     q, k, v = (jnp.swapaxes(x, 1, 2).astype(jnp.bfloat16) for x in (q_BLHK * size**-0.5, k_BTHK, v_BTHK))
     segments = splash_attention_kernel.SegmentIds(q=segments_BL, kv=segments_BT)
-    return jnp.swapaxes(jax.vmap(kernel)(q, k, v, segments), 1, 2).astype(jnp.float32)
+    return jnp.swapaxes(jnp.asarray(jax.vmap(kernel)(q, k, v, segments)), 1, 2).astype(jnp.float32)

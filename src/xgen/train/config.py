@@ -8,7 +8,7 @@ from xgen.core.errors import UserError
 
 @dataclass(frozen=True)
 class SpikeRule:
-    """What a loss spike is and what is done about it (section 3, "Loss spikes"; docs/decisions/0043)."""
+    """What a loss spike is and what is done about it (section 3, "Loss spikes"; docs/decisions/0020)."""
 
     action: Literal["report", "skip", "rewind"] = "report"
     """"report" notes it and goes on (a loss that is no number ends the run); "skip" leaves weights and moments as they

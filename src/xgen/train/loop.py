@@ -236,7 +236,7 @@ def _begin(
     """Make the first state: from the seed, or around weights that are given."""
     if start_params is None:
         return initial_state(job.model, optimizer, job.seed, shardings)
-    params = start_params(abstract_state.params)
+    params = start_params(abstract_state.params)  # pyright: ignore[reportArgumentType]  (shapes, not arrays)
     return State(params, jax.jit(optimizer.init, out_shardings=shardings.optimizer)(params))
 
 
