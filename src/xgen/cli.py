@@ -15,6 +15,7 @@ from typing import Annotated, Any
 VERBS = {
     "quickstart": "the whole pipeline: prepare, pretrain, evaluate, instruct, generate, export, report",
     "prepare": "collect, tokenize, shuffle and pack the data of a recipe",
+    "audit": "show what prepared data holds, and verify it",
     "pretrain": "train the base model through its stages of growing context",
     "instruct": "tune the base model on conversations",
     "evaluate": "measure perplexity by position on held-out documents, for each stage",

@@ -21,8 +21,8 @@ MANIFEST = {
             "context_length": 128,
             "tokens": 1000,
             "sources": {
-                "prose": {"wanted": 0.9531, "tokens": 953, "documents": 7, "repeats": 1.25},
-                "code": {"wanted": 0.0469, "tokens": 47, "documents": 1, "repeats": 0.5},
+                "prose": {"wanted": 0.9531, "tokens": 953, "documents": 7, "draw": "part", "repeats": 1.25},
+                "code": {"wanted": 0.0469, "tokens": 47, "documents": 1, "draw": "again", "repeats": 0.5},
             },
         }
     ],
@@ -40,8 +40,8 @@ def test_the_table_of_sources_names_every_fate():
 
 def test_the_table_of_stages_puts_what_was_wanted_beside_what_was_got():
     assert stage_table(MANIFEST).rows == (
-        ("1a", "1,712 x 128", "prose", "95.31", "95.30", "953", "7", "1.25"),
-        ("", "", "code", "4.69", "4.70", "47", "1", "0.50"),
+        ("1a", "1,712 x 128", "prose", "part", "95.31", "95.30", "953", "7", "1.25"),
+        ("", "", "code", "again", "4.69", "4.70", "47", "1", "0.50"),
     )
 
 

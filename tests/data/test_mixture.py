@@ -12,6 +12,7 @@ from xgen.core.errors import UserError
 from xgen.data.choice import FATES, Quota, choose
 from xgen.data.config import DataConfig, Mixture, Share
 from xgen.data.mixture import apportion, choose_held_out, shuffled, split, take
+from xgen.recipes.xgen_7b import XGEN_7B
 from xgen.sources.config import Source
 
 WEIGHTS = st.lists(st.floats(0.001, 100), min_size=1, max_size=20)
@@ -27,8 +28,19 @@ def test_shares_add_up_exactly_and_each_is_within_one_of_its_fraction(weights, t
 
 
 def test_the_mixture_of_table_2_comes_out_to_a_hundredth_of_a_point():
-    shares = apportion(10_000_000, {"natural-language": 1309.99 / 1374.52, "code": 64.53 / 1374.52})
-    assert round(shares["natural-language"] / 100_000, 2) == 95.31 and round(shares["code"] / 100_000, 2) == 4.69
+    shares = apportion(10_000_000, XGEN_7B.data.mixture("stage-1").fractions())
+    code = shares.pop("redpajama-github") + shares.pop("apex")
+    assert round(sum(shares.values()) / 100_000, 2) == 95.31 and round(code / 100_000, 2) == 4.69
+
+
+def test_stage_2_of_the_report_is_half_a_second_draw_of_stage_1_and_half_starcoder():
+    first, second = (XGEN_7B.data.mixture(name) for name in ("stage-1", "stage-2"))
+    assert round(first.total, 2) == 1374.52 and round(second.total, 6) == 110 and not first.second_draws
+    shares = apportion(110_000_000, second.fractions())
+    assert shares.pop("starcoder") == 55_000_000
+    assert second.second_draws == set(shares) == set(first.fractions())
+    for name, fraction in first.fractions().items():
+        assert abs(shares[name] - 55_000_000 * fraction) < 1
 
 
 @settings(deadline=None, max_examples=50)
@@ -143,3 +155,27 @@ def test_a_source_with_nothing_left_for_a_stage_is_one_sentence_with_the_numbers
     store = store_of("a", {"x": [1] * 10, "y": [2] * 10})
     with pytest.raises(UserError, match=r"2 documents for 3 stages .*\(22 tokens where 27 are wanted\)"):
         choose({"a": store}, config(), [Quota(str(stage), {"a": 9}) for stage in range(3)], {"a": 1.0}, 5, 0)
+
+
+def test_a_stage_that_draws_again_reads_from_all_documents_and_leaves_the_others_their_parts():
+    store = store_of("a", {str(number): [number] * 9 for number in range(40)})
+    once = [Quota("1", {"a": 200}), Quota("2", {"a": 200})]
+    alone = choose({"a": store}, config(), once, {"a": 1.0}, 5, 0)
+    both = choose({"a": store}, config(), [*once, Quota("3", {"a": 300}, frozenset("a"))], {"a": 1.0}, 5, 0)
+    for stage in range(2):
+        np.testing.assert_array_equal(both.slices[stage][0].documents, alone.slices[stage][0].documents)
+    again = both.slices[2][0]
+    assert (again.draw, again.tokens, again.part_documents) == ("again", 300, 40)
+    parts = [set(both.slices[stage][0].documents.tolist()) for stage in range(2)]
+    assert len(set(again.documents.tolist())) == 30 and all(set(again.documents.tolist()) & part for part in parts)
+    assert again.documents.tolist() != sorted(again.documents.tolist())
+
+
+def test_a_source_that_may_not_repeat_refuses_a_quota_that_it_cannot_fill_with_the_numbers():
+    store = store_of("a", {str(number): [number] * 9 for number in range(10)})
+    strict = config(sources=(Source("a", "files", "x", "MIT", 0, when_short="refuse"),))
+    assert choose({"a": store}, strict, [Quota("s", {"a": 100})], {"a": 1.0}, 5, 0).slices[0][0].repeats == 1.0
+    with pytest.raises(UserError, match=r"stage s wants 101 tokens of the source 'a'.* 100 in 10 documents"):
+        choose({"a": store}, strict, [Quota("s", {"a": 101})], {"a": 1.0}, 5, 0)
+    with pytest.raises(UserError, match=r"whose documents have 100"):
+        choose({"a": store}, strict, [Quota("s", {"a": 101}, frozenset("a"))], {"a": 1.0}, 5, 0)

@@ -52,7 +52,7 @@ def test_a_flipped_bit_is_found_by_verify(folder):
 
 def test_a_folder_without_a_manifest_or_of_another_form_is_refused(folder):
     (folder / "manifest.json").write_text(json.dumps({"form": 99, "files": {}}))
-    with pytest.raises(UserError, match="form 99; expected form 1"):
+    with pytest.raises(UserError, match="form 99; expected form 2"):
         open_prepared(folder)
     (folder / "manifest.json").unlink()
     with pytest.raises(UserError, match=r"no manifest\.json"):

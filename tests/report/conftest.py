@@ -48,6 +48,7 @@ MANIFEST = {  # the parts of the prepared data's manifest that data/audit.py rea
                     "wanted": fraction,
                     "tokens": round(fraction * stage.trained_tokens),
                     "documents": 321,
+                    "draw": "part",
                     "repeats": 1.25,
                 }
                 for name, fraction in TINY.data.mixture(stage.mixture).fractions().items()

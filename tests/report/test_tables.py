@@ -80,5 +80,5 @@ def test_tokens_are_accounted_for_by_source_and_stage(complete: RunFolder) -> No
     tables_by_title = dict(tables.data(complete.read_result("data")))
     sources, stages = tables_by_title["Sources"], tables_by_title["Stages"]
     assert ("prose", "read", "900", "1,200,000") in sources.rows and sources.num_left == 2
-    assert ("1a", "1,712 x 128", "prose", "75.00", "75.00", "164,352", "321", "1.25") in stages.rows
-    assert stages.num_left == 3, "words to the left, numbers to the right"
+    assert ("1a", "1,712 x 128", "prose", "part", "75.00", "75.00", "164,352", "321", "1.25") in stages.rows
+    assert stages.num_left == 4, "words to the left, numbers to the right"

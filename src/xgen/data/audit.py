@@ -1,7 +1,11 @@
 """Turn a manifest into tables: what came in, what was dropped and why, and the mixture that every stage got."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from xgen.data.config import Mixture
+from xgen.data.mixture import apportion
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def stage_table(manifest: dict[str, Any]) -> Table:
                 (
                     *head,
                     name,
+                    share["draw"],
                     f"{100 * share['wanted']:.2f}",
                     f"{100 * share['tokens'] / stage['tokens']:.2f}",
                     f"{share['tokens']:,}",
@@ -53,8 +58,25 @@ def stage_table(manifest: dict[str, Any]) -> Table:
                     f"{share['repeats']:.2f}",
                 )
             )
-    columns = ("stage", "rows", "source", "wanted %", "got %", "tokens", "documents", "repeats")
+    columns = ("stage", "rows", "source", "draw", "wanted %", "got %", "tokens", "documents", "repeats")
     return Table("Stages", columns, tuple(rows))
+
+
+def plan_table(stages: Sequence[Any], mixtures: Mapping[str, Mixture]) -> Table:
+    """What each stage will read of each source, to the token, before anything is read; `stages` as in a recipe."""
+    rows, totals = [], dict.fromkeys((share.source for mixture in mixtures.values() for share in mixture.shares), 0)
+    for stage in stages:
+        mixture = mixtures[stage.mixture]
+        quotas = apportion(stage.trained_tokens, mixture.fractions())
+        for number, share in enumerate(mixture.shares):
+            head = (stage.name, f"{stage.num_rows:,} x {stage.context_length:,}") if number == 0 else ("", "")
+            quota = quotas[share.source]
+            totals[share.source] += quota
+            rows.append((*head, share.source, share.draw, f"{100 * quota / stage.trained_tokens:.2f}", f"{quota:,}"))
+    whole = sum(totals.values())
+    for number, (name, tokens) in enumerate(totals.items()):
+        rows.append(("all" if number == 0 else "", "", name, "", f"{100 * tokens / whole:.2f}", f"{tokens:,}"))
+    return Table("The mixture as planned", ("stage", "rows", "source", "draw", "%", "tokens"), tuple(rows))
 
 
 TABLES = (source_table, licence_table, stage_table)

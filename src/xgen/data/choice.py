@@ -23,6 +23,8 @@ class Quota:
 
     stage: str
     tokens: Mapping[str, int]
+    again: frozenset[str] = frozenset()
+    """Sources that the stage draws from as a whole, whatever other stages read of them."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ def choose(
     )
     for name, training_filter in TRAINING_FILTERS.items():
         mark(name, training_filter(stores, alive(), apart, config))
-    wanted = {source: [quota.tokens.get(source, 0) for quota in quotas] for source in stores}
+    repeats = {source.name: source.when_short == "repeat" for source in config.sources}
     by_source = {
-        source: _slices(stores[source], np.flatnonzero(marks), wanted[source], seed)
+        source: _slices(stores[source], np.flatnonzero(marks), quotas, repeats[source], seed)
         for source, marks in alive().items()
     }
     slices = tuple(
@@ -96,17 +98,25 @@ def _over_max_tokens(stores: Mapping[str, TokenStore], alive: Marks, config: Dat
     return drops
 
 
-def _order_of(store: TokenStore, documents: Int64[np.ndarray, "n"], seed: int) -> Int64[np.ndarray, "n"]:
-    """Put documents of a source into the order of the shuffle."""
-    return documents[shuffled(seed, f"shuffle {store.source}", [store.keys[index] for index in documents])]
+def _order_of(
+    store: TokenStore, documents: Int64[np.ndarray, "n"], seed: int, purpose: str = "shuffle"
+) -> Int64[np.ndarray, "n"]:
+    """Put documents of a source into the order of the shuffle, or of another draw."""
+    return documents[shuffled(seed, f"{purpose} {store.source}", [store.keys[index] for index in documents])]
 
 
-def _slices(store: TokenStore, documents: Int64[np.ndarray, "n"], wanted: Sequence[int], seed: int) -> dict[int, Slice]:
-    """Split the documents of a source over the stages that want any, and take from each part what its stage wants."""
+def _slices(
+    store: TokenStore, documents: Int64[np.ndarray, "n"], quotas: Sequence[Quota], repeats: bool, seed: int
+) -> dict[int, Slice]:
+    """Split the documents of a source over the stages that want a part, and take from each what its stage wants.
+
+    A stage that draws again has all documents for its part, in an order of its own.
+    """
+    wanted = [0 if store.source in quota.again else quota.tokens.get(store.source, 0) for quota in quotas]
     order = _order_of(store, documents, seed)
     costs = store.lengths[order] + 1
     try:
-        parts = split(costs, wanted)
+        parts = dict(enumerate(order[part] for part in split(costs, wanted)) if any(wanted) else ())
     except IndexError as error:
         raise UserError(
             f"the source '{store.source}' has {error} after filters and held-out documents "
@@ -114,10 +124,21 @@ def _slices(store: TokenStore, documents: Int64[np.ndarray, "n"], wanted: Sequen
             "a document for each stage",
             "Add documents, lower min-document-tokens or held-out-documents, or use fewer stages.",
         ) from None
-    return {
-        number: take(
-            store.source, order[part], costs[part], [store.keys[index] for index in order[part]], wanted[number], seed
-        )
-        for number, part in enumerate(parts)
-        if wanted[number]
-    }
+    slices = {}
+    for number, quota in enumerate(quotas):
+        if not (tokens := quota.tokens.get(store.source, 0)):
+            continue
+        again = store.source in quota.again
+        part = _order_of(store, documents, seed, f"again in stage {quota.stage}") if again else parts[number]
+        part_costs = store.lengths[part] + 1
+        if not len(part) or (tokens > part_costs.sum() and not repeats):
+            raise UserError(
+                f"stage {quota.stage} wants {tokens:,} tokens of the source '{store.source}', whose "
+                f"{'documents have' if again else 'part of this stage has'} {part_costs.sum():,} in {len(part):,} "
+                "documents",
+                "as many, since the source says when_short: refuse" if len(part) else "a document",
+                "Add documents, lower its weight or the stage's tokens, or let it repeat.",
+            )
+        names = [store.keys[index] for index in part]
+        slices[number] = take(store.source, part, part_costs, names, tokens, seed, "again" if again else "part")
+    return slices

@@ -1,6 +1,7 @@
 """What a run reads: sources, mixtures and the rules of cutting, as values (section 2 of the report)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from xgen.core.errors import UserError, suggest
 from xgen.sources.config import Source
@@ -8,8 +9,16 @@ from xgen.sources.config import Source
 
 @dataclass(frozen=True)
 class Share:
+    """A source's share of a stage.
+
+    Stages that draw a "part" divide the documents of the source among themselves, so that none reads what another
+    does. A stage that draws "again" takes from all of them in an order of its own: table 3's 55B tokens of stage-1 data
+    are such a second draw, since tables 2 and 3 together have no other data for them.
+    """
+
     source: str
     weight: float
+    draw: Literal["part", "again"] = "part"
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,11 @@ class Mixture:
                 "at least one share, none negative, not all zero",
                 "Check the mixture's weights.",
             )
+
+    @property
+    def second_draws(self) -> frozenset[str]:
+        """Name the sources that are drawn again."""
+        return frozenset(share.source for share in self.shares if share.draw == "again")
 
     @property
     def total(self) -> float:

@@ -27,6 +27,8 @@ class Slice:
     """The part of the source that was this stage's to read, separators counted."""
     cut: int
     """Documents cut at the quota."""
+    draw: str = "part"
+    """"part", or "again" where the stage drew from all documents of the source: config.Share."""
 
     @property
     def tokens(self) -> int:
@@ -119,6 +121,7 @@ def take(
     names: Sequence[str],
     quota: int,
     seed: int,
+    draw: str = "part",
 ) -> Slice:
     """Take documents of a part in order until exactly `quota` tokens are reached, the last one cut.
 
@@ -146,6 +149,7 @@ def take(
         len(part),
         part_tokens,
         int(np.count_nonzero(amounts < costs[order])),
+        draw,
     )
 
 

@@ -23,10 +23,10 @@ from xgen.core.types import Document
 from xgen.data.choice import FATES, KEPT
 from xgen.sources.catalog import read_snapshot
 
-FORM = 1
+FORM = 2
 """Of the files; a reader of another form refuses them."""
 PARTS = ("snapshot/*", "tokens/*", "fates/*", "rows/*", "held_out.npy")
-ANEW = "Delete the folder and run xgen prepare again."
+ANEW = "Repair it with xgen audit --verify, or delete the folder and run xgen prepare again."
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def is_complete(folder: Path) -> bool:
     return (folder / "manifest.json").exists()
 
 
-def open_prepared(folder: Path) -> Prepared:
-    """Open complete data; every file must be there in its full size (`verify` reads them, too)."""
+def open_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of complete data of this version's form, whatever became of the files since."""
     if not is_complete(folder):
         raise UserError(
             f"{folder} has no manifest.json", "complete prepared data", "Run xgen prepare: it continues where it was."
@@ -100,6 +100,12 @@ def open_prepared(folder: Path) -> Prepared:
     manifest = read_json(folder / "manifest.json")
     if manifest.get("form") != FORM:
         raise UserError(f"{folder} is in form {manifest.get('form')}", f"form {FORM} of this version of xgen", ANEW)
+    return manifest
+
+
+def open_prepared(folder: Path) -> Prepared:
+    """Open complete data; every file must be there in its full size (`verify` reads them, too)."""
+    manifest = open_manifest(folder)
     for name, entry in manifest["files"].items():
         path = folder / name
         found = path.stat().st_size if path.exists() else None

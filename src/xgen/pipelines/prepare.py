@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from xgen.core.errors import UserError
 from xgen.core.ledger import locked, require_space
 from xgen.core.progress import bar, console, say, track
-from xgen.data.audit import Table, source_table, stage_table
+from xgen.data.audit import Table, plan_table, source_table, stage_table
 from xgen.data.choice import FATES, Choice, Quota, choose
 from xgen.data.config import DataConfig
 from xgen.data.filters import why_dropped
@@ -23,7 +23,7 @@ from xgen.data.packing import merge, pack, row_order
 from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
 from xgen.data.tokens import TokenStore, open_tokens, read_token_counts, write_tokens
 from xgen.pipelines.target import Target, require_runnable
-from xgen.recipes.schema import Recipe, data_fingerprint
+from xgen.recipes.schema import Recipe, data_fingerprint, to_plain
 from xgen.sources.catalog import read_snapshot, write_snapshot
 from xgen.tokenizer.specials import IDENTITY
 from xgen.train.stages import Stage, trained_tokens
@@ -37,11 +37,18 @@ class Options:
     """Where runs/ and data/ lie."""
     strict: bool = False
     """Stop at the first record that cannot be read, instead of counting and skipping it."""
+    show: bool = False
+    """Only print what every stage will read of every source; nothing is read or written."""
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Prepare the data of a recipe; run again, it continues or says that all is done."""
     require_runnable(target, "prepare")
+    if options.show:
+        mixtures = {mixture.name: mixture for mixture in recipe.data.mixtures}
+        console.print(as_rich(plan_table(recipe.stages, mixtures)))
+        say(f"it would lie in {data_folder(recipe, options.root)}")
+        return
     prepare(recipe, options.root, options.strict)
 
 
@@ -77,7 +84,7 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
         write_manifest(
             folder,
             {
-                "recipe": recipe.name,
+                "recipe": to_plain(recipe),
                 "tokenizer": IDENTITY,
                 "seed": recipe.seed,
                 "sources": _source_counts(recipe.data, snapshots, encoded, stores, choice),
@@ -87,7 +94,7 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
         )
         prepared = open_prepared(folder)
     for table in (source_table, stage_table):
-        console.print(_as_rich(table(prepared.manifest)))
+        console.print(as_rich(table(prepared.manifest)))
     say(f"data    prepared in {time.monotonic() - started:.0f} s: {folder}")
     return prepared
 
@@ -163,7 +170,8 @@ def _choose(recipe: Recipe, folder: Path, stores: dict[str, TokenStore]) -> Choi
 
 
 def _quota(recipe: Recipe, stage: Stage) -> Quota:
-    return Quota(stage.name, apportion(stage.trained_tokens, recipe.data.mixture(stage.mixture).fractions()))
+    mixture = recipe.data.mixture(stage.mixture)
+    return Quota(stage.name, apportion(stage.trained_tokens, mixture.fractions()), mixture.second_draws)
 
 
 def _pack(recipe: Recipe, folder: Path, stores: dict[str, TokenStore], choice: Choice) -> None:
@@ -227,6 +235,7 @@ def _stage_counts(recipe: Recipe, choice: Choice) -> list[dict[str, Any]]:
                 "part_documents": one.part_documents,
                 "part_tokens": one.part_tokens,
                 "repeats": one.repeats,
+                "draw": one.draw,
             }
             for one in slices
         }
@@ -243,7 +252,8 @@ def _stage_counts(recipe: Recipe, choice: Choice) -> list[dict[str, Any]]:
     return counts
 
 
-def _as_rich(table: Table) -> RichTable:
+def as_rich(table: Table) -> RichTable:
+    """Lay out a table of data/audit.py for the terminal."""
     shown = RichTable(title=table.title, title_justify="left", box=SIMPLE, padding=(0, 0))
     for column in table.columns:
         shown.add_column(column, no_wrap=True)

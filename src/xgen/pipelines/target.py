@@ -1,4 +1,4 @@
-"""What a command is about: a recipe by name, a run folder, or a Hugging Face folder."""
+"""What a command is about: a recipe by name, a run folder, a folder of prepared data, or a Hugging Face folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Literal
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder
+from xgen.data.shards import open_manifest
 from xgen.recipes.catalog import RECIPES, recipe_named
 from xgen.recipes.schema import Recipe, from_plain
 
@@ -15,7 +16,7 @@ class Target:
     """`recipe` gives the defaults of every override; `folder` is where a run or a Hugging Face folder lies."""
 
     text: str
-    kind: Literal["recipe", "run", "huggingface"]
+    kind: Literal["recipe", "run", "huggingface", "data"]
     recipe: Recipe
     folder: Path | None
 
@@ -29,6 +30,8 @@ def resolve(text: str) -> Target:
         return Target(text, "run", from_plain(RunFolder.open(path).recipe()), path)
     if (path / "config.json").is_file():
         return Target(text, "huggingface", RECIPES["xgen_7b"], path)
+    if (path / "manifest.json").is_file():
+        return Target(text, "data", from_plain(open_manifest(path)["recipe"]), path)
     if path.is_dir():
         raise UserError(
             f"{text} is neither a run (no recipe.json) nor a Hugging Face folder (no config.json)",
@@ -45,7 +48,13 @@ def resolve(text: str) -> Target:
 
 
 def require_runnable(target: Target, verb: str) -> None:
-    """Refuse a Hugging Face folder where a run is needed."""
+    """Refuse a Hugging Face folder, or one of prepared data, where a run is needed."""
+    if target.kind == "data" and verb != "audit":
+        raise UserError(
+            f"{target.text} is prepared data",
+            f"a recipe or a run folder for 'xgen {verb}'",
+            f"Name the recipe that it was prepared for, say: xgen {verb} {target.recipe.name}",
+        )
     if target.kind == "huggingface":
         raise UserError(
             f"{target.text} is a Hugging Face folder",

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from xgen.core.errors import UserError
 
@@ -18,6 +19,8 @@ class Source:
     """What the documents may be used under; a reader may state it more precisely for each document."""
     max_tokens: int
     """Whole documents are taken in the order of the shuffle until this many tokens are reached; 0 takes all."""
+    when_short: Literal["repeat", "refuse"] = "repeat"
+    """What happens where a stage wants more than its part of the source: read it again in another order, or end."""
     filters: tuple[str, ...] = ()
     """Entries of FILTERS in filters/catalog.py that judge each document, in this order."""
 

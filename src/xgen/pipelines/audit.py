@@ -1,0 +1,83 @@
+"""`xgen audit`: what prepared data holds and whether it is still what was written; damage is repaired from the rest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xgen.core.errors import UserError
+from xgen.core.ledger import read_json, sha256_of_file
+from xgen.core.progress import console, say, track
+from xgen.data.audit import TABLES
+from xgen.data.shards import open_manifest
+from xgen.pipelines.prepare import as_rich, data_folder, prepare
+from xgen.pipelines.target import Target, require_runnable
+from xgen.recipes.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    root: Path = Path()
+    """Where runs/ and data/ lie."""
+    verify: bool = False
+    """Read every file, compare its checksum, and make a damaged or missing one again, and only it."""
+
+
+def run(target: Target, recipe: Recipe, options: Options) -> None:
+    """Print the tables of the data that a recipe, a run or a folder of prepared data names."""
+    require_runnable(target, "audit")
+    folder = target.folder if target.kind == "data" and target.folder else data_folder(recipe, options.root)
+    manifest = open_manifest(folder)
+    for table in TABLES:
+        console.print(as_rich(table(manifest)))
+    if options.verify:
+        damaged = damaged_files(folder)
+        if damaged:
+            repair(folder, recipe, damaged)
+        say(f"audit   {len(manifest['files'])} files in {folder} are what was written")
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """Name the files that are missing or whose content is not what was written."""
+    files = open_manifest(folder)["files"]
+    return [
+        name
+        for name in track(sorted(files), "reading every file", len(files))
+        if not (folder / name).is_file()
+        or (folder / name).stat().st_size != files[name]["bytes"]
+        or sha256_of_file(folder / name) != files[name]["sha256"]
+    ]
+
+
+def repair(folder: Path, recipe: Recipe, damaged: list[str]) -> None:
+    """Make damaged files again from what is whole; afterwards every file has the checksum that it had before.
+
+    What was read is the snapshot, which nothing else holds: UserError, and nothing is touched, where it is damaged.
+    """
+    for name in damaged:
+        say(f"  damaged: {folder / name}")
+    if lost := [name for name in damaged if name.startswith("snapshot/")]:
+        raise UserError(
+            f"{folder / lost[0]} has changed since it was written, and it is the only copy of what was read",
+            "the bytes that its checksum names",
+            "Restore it from a backup, or delete the folder and run xgen prepare again.",
+        )
+    if folder.resolve() != data_folder(recipe, folder.parent.parent).resolve():
+        raise UserError(
+            f"{folder} is not where this version prepares the data of its recipe",
+            "a folder data/<fingerprint>, unmoved",
+            "Move it back, or repair it with the version that wrote it.",
+        )
+    before = read_json(folder / "manifest.json")["files"]
+    for name in damaged:
+        (folder / name).unlink(missing_ok=True)
+        if name.startswith("tokens/"):  # a store is written as one; its counts are what says that it is complete
+            source = next(source.name for source in recipe.data.sources if name.startswith(f"tokens/{source.name}."))
+            (folder / "tokens" / f"{source}.json").unlink(missing_ok=True)
+    (folder / "manifest.json").unlink()
+    again = prepare(recipe, folder.parent.parent).manifest["files"]
+    if again != before:
+        changed = sorted(name for name in before if again.get(name) != before[name])
+        raise UserError(
+            f"{changed[0]} was made again with another content than before",
+            "the bytes that the manifest named",
+            "Another version of xgen wrote this folder: delete it and run xgen prepare again.",
+        )

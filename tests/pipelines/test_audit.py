@@ -1,0 +1,82 @@
+"""`xgen audit` and `xgen prepare --show`: what is damaged is found and made again, and a plan writes nothing."""
+
+import hashlib
+
+import pytest
+
+from xgen.cli import main
+from xgen.pipelines.prepare import data_folder, prepare
+from xgen.recipes.micro import MICRO
+
+
+def bytes_of(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    prepare(MICRO, root)
+    return root
+
+
+def flip(path):
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("damage", ["rows/1.npy", "tokens/code.npy", "tokens/prose.keys.json", "held_out.npy"])
+@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+def test_a_damaged_file_is_named_and_made_again_to_the_same_bytes(root, damage, how, capsys):
+    folder = data_folder(MICRO, root)
+    before, times = bytes_of(folder), {path: path.stat().st_mtime_ns for path in (folder / "snapshot").iterdir()}
+    path = folder / damage
+    if how == "flipped":
+        flip(path)
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-3])
+    else:
+        path.unlink()
+    assert bytes_of(folder) != before
+    assert main(["audit", str(folder), "--verify"]) == 0
+    said = capsys.readouterr().out
+    assert f"damaged: {path}" in said.replace("\n", "") and "are what was written" in said
+    assert bytes_of(folder) == before
+    assert {path: path.stat().st_mtime_ns for path in (folder / "snapshot").iterdir()} == times
+
+
+def test_a_damaged_snapshot_is_refused_and_nothing_is_touched(root, capsys):
+    folder = data_folder(MICRO, root)
+    snapshot, rows = folder / "snapshot" / "code.jsonl.zst", folder / "rows" / "0.npy"
+    whole = snapshot.read_bytes(), rows.read_bytes()
+    try:
+        flip(snapshot)
+        flip(rows)
+        damaged = bytes_of(folder)
+        assert main(["audit", "micro", "--root", str(root), "--verify"]) == 2
+        assert "only copy of what was read" in capsys.readouterr().err
+        assert bytes_of(folder) == damaged
+    finally:
+        snapshot.write_bytes(whole[0])
+        rows.write_bytes(whole[1])
+
+
+def test_the_tables_of_a_folder_are_shown_and_other_verbs_refuse_it(root, capsys):
+    folder = str(data_folder(MICRO, root))
+    assert main(["audit", folder]) == 0
+    said = capsys.readouterr().out
+    assert "Sources" in said and "Licences" in said and "Stages" in said
+    assert main(["pretrain", folder]) == 2
+    assert "is prepared data" in capsys.readouterr().err
+
+
+def test_the_plan_of_the_report_is_shown_to_the_token_and_writes_nothing(tmp_path, capsys):
+    assert main(["prepare", "xgen_7b", "--show", "--root", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "redpajama-common-crawl" in said and "63.98" in said and "again" in said
+    assert not list(tmp_path.iterdir())
