@@ -67,7 +67,7 @@ def test_weights_are_named_in_the_table_and_in_the_proof_alone():
 def test_nothing_committed_names_one_machine(what):
     found = []
     for path in written_files():
-        if SOURCE / "data" / "corpus" in path.parents or path.suffix in (".gz", ".zst", ".png"):
+        if SOURCE / "sources" / "corpus" in path.parents or path.suffix in (".gz", ".zst", ".png"):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             if LOCAL[what].search(line):

@@ -1,21 +1,11 @@
 """Filters by name: each takes a document and gives it back, perhaps changed, or says why it is dropped."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from xgen.core.errors import UserError, suggest
 from xgen.core.types import Document
 from xgen.filters.config import FilterConfig
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Why a document is dropped; the reason is a row of the audit."""
-
-    reason: str
-
-
-Filter = Callable[[Document], Document | Drop]
+from xgen.filters.verdict import Drop, Filter
 
 FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {}
 """From a name to the maker of a filter, which loads what the filter needs, once a process."""
@@ -40,6 +30,6 @@ class Screen:
             if isinstance(judged, Drop):
                 effect["dropped"] += 1
                 return judged
-            effect["changed"] += judged is not document
+            effect["changed"] += judged != document
             document = judged
         return document
