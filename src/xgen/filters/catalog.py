@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from xgen.core.errors import UserError, suggest
 from xgen.core.types import Document
 from xgen.filters.config import FilterConfig
+from xgen.filters.language import language_filter
 from xgen.filters.verdict import Drop, Filter
 
-FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {}
+FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {"language": language_filter}
 """From a name to the maker of a filter, which loads what the filter needs, once a process."""
 
 
