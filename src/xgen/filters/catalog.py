@@ -4,11 +4,19 @@ from collections.abc import Callable, Sequence
 
 from xgen.core.errors import UserError, suggest
 from xgen.core.types import Document
+from xgen.filters.code import code_filter
 from xgen.filters.config import FilterConfig
 from xgen.filters.language import language_filter
+from xgen.filters.prose import boilerplate_filter, quality_filter, repetition_filter
 from xgen.filters.verdict import Drop, Filter
 
-FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {"language": language_filter}
+FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
+    "language": language_filter,
+    "quality": quality_filter,
+    "repetition": repetition_filter,
+    "boilerplate": boilerplate_filter,
+    "code": code_filter,
+}
 """From a name to the maker of a filter, which loads what the filter needs, once a process."""
 
 
