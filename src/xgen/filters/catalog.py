@@ -7,6 +7,8 @@ from xgen.core.types import Document
 from xgen.filters.code import code_filter
 from xgen.filters.config import FilterConfig
 from xgen.filters.language import language_filter
+from xgen.filters.policy import licence_filter, strict_licence_filter
+from xgen.filters.private import pii_filter, secrets_filter
 from xgen.filters.prose import boilerplate_filter, quality_filter, repetition_filter
 from xgen.filters.verdict import Drop, Filter
 
@@ -16,6 +18,10 @@ FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
     "repetition": repetition_filter,
     "boilerplate": boilerplate_filter,
     "code": code_filter,
+    "licence": licence_filter,
+    "strict-licence": strict_licence_filter,
+    "pii": pii_filter,
+    "secrets": secrets_filter,
 }
 """From a name to the maker of a filter, which loads what the filter needs, once a process."""
 
