@@ -1,6 +1,6 @@
 """Tables from a manifest."""
 
-from xgen.data.audit import TABLES, licence_table, source_table, stage_table
+from xgen.data.audit import TABLES, filter_table, licence_table, source_table, stage_table
 
 MANIFEST = {
     "sources": {
@@ -12,6 +12,7 @@ MANIFEST = {
                 "under min_document_tokens": {"documents": 1, "tokens": 50},
             },
             "skipped": {"broken JSON": 4},
+            "filters": {"language": {"seen": 3, "dropped": 1, "changed": 0}},
         }
     },
     "stages": [
@@ -43,6 +44,10 @@ def test_the_table_of_stages_puts_what_was_wanted_beside_what_was_got():
         ("1a", "1,712 x 128", "prose", "part", "95.31", "95.30", "953", "7", "1.25"),
         ("", "", "code", "again", "4.69", "4.70", "47", "1", "0.50"),
     )
+
+
+def test_the_table_of_filters_has_a_row_for_each_filter_of_a_source():
+    assert filter_table(MANIFEST).rows == (("prose", "language", "3", "1", "0"),)
 
 
 def test_licences_are_counted_and_every_row_of_a_table_fits_its_columns():

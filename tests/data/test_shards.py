@@ -9,6 +9,8 @@ from xgen.core.errors import UserError
 from xgen.core.types import Document
 from xgen.data.shards import open_prepared, verify, write_array, write_manifest
 from xgen.data.tokens import open_tokens, write_tokens
+from xgen.filters.catalog import Screen
+from xgen.filters.config import FilterConfig
 from xgen.tokenizer.encoding import encode
 
 
@@ -63,7 +65,7 @@ def test_a_folder_without_a_manifest_or_of_another_form_is_refused(folder):
 def test_a_token_store_holds_the_ids_of_every_document_in_order(tmp_path, number):
     texts = [f"document {index} " + "x" * (index % 7) for index in range(number)]
     documents = [Document("it", f"k{index}", text, "MIT") for index, text in enumerate(texts)]
-    counts = write_tokens(tmp_path, "it", iter(documents), lambda tokens: "")
+    counts = write_tokens(tmp_path, "it", iter(documents), Screen((), FilterConfig()), lambda tokens: "")
     store = open_tokens(tmp_path, "it")
     assert [store.document(index).tolist() for index in range(number)] == [encode(text).tolist() for text in texts]
     assert store.keys == [document.key for document in documents] and counts["documents"] == number
@@ -73,7 +75,9 @@ def test_a_token_store_holds_the_ids_of_every_document_in_order(tmp_path, number
 
 def test_what_a_filter_drops_leaves_its_count_and_nothing_else(tmp_path):
     documents = [Document("it", str(number), "a b c " * number, "MIT") for number in (1, 9, 2)]
-    counts = write_tokens(tmp_path, "it", documents, lambda tokens: "short" if len(tokens) < 9 else "")
+    counts = write_tokens(
+        tmp_path, "it", documents, Screen((), FilterConfig()), lambda tokens: "short" if len(tokens) < 9 else ""
+    )
     assert open_tokens(tmp_path, "it").keys == ["9"]
     num_dropped = len(encode("a b c ")) + len(encode("a b c a b c "))
     assert counts["dropped"] == {"short": {"documents": 2, "tokens": num_dropped}}

@@ -16,6 +16,8 @@ from xgen.core.errors import UserError
 from xgen.data.filters import window_hashes
 from xgen.data.packing import row_order
 from xgen.data.shards import verify
+from xgen.filters.catalog import FILTERS
+from xgen.filters.verdict import Drop
 from xgen.pipelines.prepare import data_folder, prepare
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import to_plain
@@ -68,7 +70,9 @@ def trained_texts(prepared, recipe):
 
 def test_every_piece_of_every_stage_is_a_document_or_its_beginning(prepared, recipe):
     kept = {
-        document.text: source.name for source in recipe.data.sources for document in prepared.documents(source.name)
+        document.text: source.name
+        for source in recipe.data.sources
+        for document in prepared.documents(source, recipe.data.filters)
     }
     tokens: dict[tuple[str, str], int] = {}
     for stage, text in trained_texts(prepared, recipe):
@@ -80,15 +84,37 @@ def test_every_piece_of_every_stage_is_a_document_or_its_beginning(prepared, rec
             assert abs(share["tokens"] - share["wanted"] * stage["tokens"]) < 1
 
 
-def test_every_document_that_was_read_is_accounted_for(prepared, corpora):
+def test_every_document_that_was_read_is_accounted_for(prepared, recipe, corpora):
+    source_named = {source.name: source for source in recipe.data.sources}
     for name, source in prepared.manifest["sources"].items():
         fates = source["fates"]
         assert source["read"]["documents"] == 40 == sum(fate["documents"] for fate in fates.values())
-        assert fates["kept"]["documents"] == len(list(prepared.documents(name)))
+        assert fates["kept"]["documents"] == len(list(prepared.documents(source_named[name], recipe.data.filters)))
         texts = [path.read_text(encoding="utf-8") for path in corpora[name == "code"].iterdir()]
         lengths = [len(encode(text)) for text in texts]
         assert source["read"]["tokens"] == sum(lengths)
         assert fates["under min_document_tokens"]["documents"] == sum(length < 100 for length in lengths) > 0
+
+
+def test_what_a_filter_drops_or_changes_is_accounted_for_and_never_read(recipe, corpora, tmp_path, monkeypatch):
+    def judge(document):
+        if document.key.startswith("007"):
+            return Drop("the seventh")
+        return dataclasses.replace(document, text=document.text + " changed") if "011" in document.key else document
+
+    monkeypatch.setitem(FILTERS, "seventh", lambda config: judge)
+    prose = dataclasses.replace(recipe.data.sources[0], filters=("seventh",))
+    data = dataclasses.replace(recipe.data, sources=(prose, recipe.data.sources[1]))
+    judged = prepare(dataclasses.replace(recipe, data=data), tmp_path)
+    counts = judged.manifest["sources"]["prose"]
+    assert counts["filters"] == {"seventh": {"seen": 40, "dropped": 1, "changed": 1}}
+    assert judged.manifest["sources"]["code"]["filters"] == {}
+    dropped = (corpora[0] / "007.txt").read_text(encoding="utf-8")
+    assert counts["fates"]["the seventh"] == {"documents": 1, "tokens": len(encode(dropped))}
+    assert counts["read"]["documents"] == 40 == sum(fate["documents"] for fate in counts["fates"].values())
+    assert counts["read"]["tokens"] == sum(fate["tokens"] for fate in counts["fates"].values())
+    texts = {document.text for document in judged.documents(prose, data.filters)}
+    assert dropped not in texts and any(text.endswith(" changed") for text in texts)
 
 
 def test_held_out_documents_are_long_and_no_stage_reads_any_of_them(prepared, recipe):
@@ -99,7 +125,9 @@ def test_held_out_documents_are_long_and_no_stage_reads_any_of_them(prepared, re
     assert fates == [4, 2]  # 0.7 and 0.3 of 6
     beginnings = {decode(row)[:60] for row in held_out}
     trained = [text for _, text in trained_texts(prepared, recipe)]
-    instructed = [document.text for source in recipe.data.sources for document in prepared.documents(source.name)]
+    instructed = [
+        document.text for source in recipe.data.sources for document in prepared.documents(source, recipe.data.filters)
+    ]
     assert not any(beginning in text for beginning in beginnings for text in [*trained, *instructed])
 
 
@@ -153,6 +181,8 @@ def test_a_second_call_says_that_all_is_there_and_writes_nothing(recipe, prepare
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
+from xgen.filters.catalog import FILTERS
+from xgen.filters.verdict import Drop
 from xgen.pipelines.prepare import prepare
 from xgen.recipes.schema import from_plain
 left, replace = int(sys.argv[3]), Path.replace

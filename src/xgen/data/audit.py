@@ -30,6 +30,16 @@ def source_table(manifest: dict[str, Any]) -> Table:
     return Table("Sources", ("source", "fate", "documents", "tokens"), tuple(rows))
 
 
+def filter_table(manifest: dict[str, Any]) -> Table:
+    """What each filter saw, dropped and changed, in the order in which a source names them."""
+    rows = [
+        (name if number == 0 else "", judge, *(f"{effect[kind]:,}" for kind in ("seen", "dropped", "changed")))
+        for name, source in manifest["sources"].items()
+        for number, (judge, effect) in enumerate(source.get("filters", {}).items())  # an older manifest has none
+    ]
+    return Table("Filters", ("source", "filter", "seen", "dropped", "changed"), tuple(rows))
+
+
 def licence_table(manifest: dict[str, Any]) -> Table:
     """How many documents were read under each licence."""
     rows = [
@@ -79,4 +89,4 @@ def plan_table(stages: Sequence[Any], mixtures: Mapping[str, Mixture]) -> Table:
     return Table("The mixture as planned", ("stage", "rows", "source", "draw", "%", "tokens"), tuple(rows))
 
 
-TABLES = (source_table, licence_table, stage_table)
+TABLES = (source_table, filter_table, licence_table, stage_table)

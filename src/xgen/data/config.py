@@ -1,9 +1,10 @@
 """What a run reads: sources, mixtures and the rules of cutting, as values (section 2 of the report)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from xgen.core.errors import UserError, suggest
+from xgen.filters.config import FilterConfig
 from xgen.sources.config import Source
 
 
@@ -62,6 +63,8 @@ class DataConfig:
     """Documents set apart for perplexity by position, each at least as long as the longest context."""
     near_duplicate_share: float
     """A training document is dropped if this share of its 13-token windows, or of a held-out document's, is shared."""
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    """What the filters that the sources name are told."""
 
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]

@@ -21,7 +21,11 @@ from xgen.core.errors import UserError
 from xgen.core.ledger import read_json, sha256_of_file, write_json, written_beside
 from xgen.core.types import Document
 from xgen.data.choice import FATES, KEPT
+from xgen.filters.catalog import Screen
+from xgen.filters.config import FilterConfig
+from xgen.filters.verdict import Drop
 from xgen.sources.catalog import read_snapshot
+from xgen.sources.config import Source
 
 FORM = 2
 """Of the files; a reader of another form refuses them."""
@@ -47,12 +51,14 @@ class Prepared:
         """Return the first ids of every held-out document, as many as the longest context."""
         return np.load(self.folder / "held_out.npy")
 
-    def documents(self, source: str) -> Iterator[Document]:
-        """Yield the documents of a source that may be trained on: none that was dropped or held out."""
-        keys = read_json(self.folder / "tokens" / f"{source}.keys.json")
-        fates = np.load(self.folder / "fates" / f"{source}.npy")
+    def documents(self, source: Source, config: FilterConfig) -> Iterator[Document]:
+        """Yield the documents of a source that may be trained on, as its filters left them, none that was held out."""
+        keys = read_json(self.folder / "tokens" / f"{source.name}.keys.json")
+        fates = np.load(self.folder / "fates" / f"{source.name}.npy")
         kept = {keys[index] for index in np.flatnonzero(fates == FATES.index(KEPT))}
-        return (document for document in read_snapshot(self.folder, source) if document.key in kept)
+        screen = Screen(source.filters, config)
+        judged = (screen(document) for document in read_snapshot(self.folder, source.name) if document.key in kept)
+        return (document for document in judged if not isinstance(document, Drop))
 
 
 def rows_path(folder: Path, stage_index: int) -> Path:

@@ -25,6 +25,8 @@ from jaxtyping import Int64, UInt16, UInt64
 
 from xgen.core.ledger import read_json, write_json, write_text, written_beside
 from xgen.core.types import Document
+from xgen.filters.catalog import Screen
+from xgen.filters.verdict import Drop
 from xgen.tokenizer.encoding import encode
 
 BATCH = 256
@@ -50,15 +52,18 @@ class TokenStore:
 
 
 def write_tokens(
-    folder: Path, source: str, documents: Iterable[Document], why_dropped: Callable[[np.ndarray], str]
+    folder: Path, source: str, documents: Iterable[Document], screen: Screen, why_dropped: Callable[[np.ndarray], str]
 ) -> dict[str, Any]:
-    """Encode the documents, drop those for which `why_dropped` has a reason, store the rest, and return the counts."""
+    """Encode the documents, drop what the screen or `why_dropped` has a reason for, store the rest, return the counts.
+
+    What is dropped is encoded too, as it came: in = kept + dropped holds in tokens.
+    """
     counts: dict[str, Any] = {"documents": 0, "tokens": 0, "dropped": {}}
     keys: list[str] = []
     lengths, digests = [0], []
     with flat_npy(folder / "tokens" / f"{source}.npy") as file:
-        for document, tokens in _encoded(documents):
-            if reason := why_dropped(tokens):
+        for document, reason, tokens in _encoded(_judged(documents, screen)):
+            if reason := reason or why_dropped(tokens):
                 dropped = counts["dropped"].setdefault(reason, {"documents": 0, "tokens": 0})
                 dropped["documents"] += 1
                 dropped["tokens"] += len(tokens)
@@ -74,7 +79,7 @@ def write_tokens(
         with written_beside(folder / "tokens" / f"{source}.{name}.npy") as file:
             np.save(file, array)
     write_text(folder / "tokens" / f"{source}.keys.json", json.dumps(keys, ensure_ascii=False))
-    counts |= {"documents": len(keys), "tokens": sum(lengths)}
+    counts |= {"documents": len(keys), "tokens": sum(lengths), "filters": screen.effects}
     write_json(folder / "tokens" / f"{source}.json", counts)
     return counts
 
@@ -97,13 +102,21 @@ def open_tokens(folder: Path, source: str) -> TokenStore:
     )
 
 
-def _encoded(documents: Iterable[Document]) -> Iterator[tuple[Document, UInt16[np.ndarray, "N"]]]:
+def _judged(documents: Iterable[Document], screen: Screen) -> Iterator[tuple[Document, str]]:
+    """Pair each document, as the filters left it, with the reason to drop it, or none."""
+    for document in documents:
+        judged = screen(document)
+        yield (document, judged.reason) if isinstance(judged, Drop) else (judged, "")
+
+
+def _encoded(judged: Iterable[tuple[Document, str]]) -> Iterator[tuple[Document, str, UInt16[np.ndarray, "N"]]]:
     """Encode in threads (the encoder releases Python's lock), a batch ahead of what is written, in order."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        before: Iterator[tuple[Document, np.ndarray]] = iter(())
-        documents = iter(documents)
-        while batch := list(itertools.islice(documents, BATCH)):
-            ahead = zip(batch, pool.map(encode, [document.text for document in batch]), strict=True)
+        before: Iterator[tuple[Document, str, np.ndarray]] = iter(())
+        judged = iter(judged)
+        while batch := list(itertools.islice(judged, BATCH)):
+            documents, reasons = zip(*batch, strict=True)
+            ahead = zip(documents, reasons, pool.map(encode, [each.text for each in documents]), strict=True)
             yield from before
             before = ahead
         yield from before

@@ -1,23 +1,28 @@
 """Filters by name: each takes a document and gives it back, perhaps changed, or says why it is dropped."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from xgen.core.errors import UserError, suggest
 from xgen.core.types import Document
+from xgen.filters.code import code_filter
 from xgen.filters.config import FilterConfig
+from xgen.filters.language import language_filter
+from xgen.filters.policy import licence_filter, strict_licence_filter
+from xgen.filters.private import pii_filter, secrets_filter
+from xgen.filters.prose import boilerplate_filter, quality_filter, repetition_filter
+from xgen.filters.verdict import Drop, Filter
 
-
-@dataclass(frozen=True)
-class Drop:
-    """Why a document is dropped; the reason is a row of the audit."""
-
-    reason: str
-
-
-Filter = Callable[[Document], Document | Drop]
-
-FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {}
+FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
+    "language": language_filter,
+    "quality": quality_filter,
+    "repetition": repetition_filter,
+    "boilerplate": boilerplate_filter,
+    "code": code_filter,
+    "licence": licence_filter,
+    "strict-licence": strict_licence_filter,
+    "pii": pii_filter,
+    "secrets": secrets_filter,
+}
 """From a name to the maker of a filter, which loads what the filter needs, once a process."""
 
 
@@ -40,6 +45,6 @@ class Screen:
             if isinstance(judged, Drop):
                 effect["dropped"] += 1
                 return judged
-            effect["changed"] += judged is not document
+            effect["changed"] += judged != document
             document = judged
         return document

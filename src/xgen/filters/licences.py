@@ -51,6 +51,7 @@ SPOKEN = {
     "mit license": "MIT",
     "psf": "PSF-2.0",
 }
+COPYLEFT = re.compile(rb"GNU (Lesser |Affero |Library )?General Public License|Mozilla Public License")
 NOT_STATED = "not stated"
 NO_LICENCES = ("DFSG approved", "OSI Approved")  # classifiers that are headings
 

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from xgen.core.errors import UserError
 from xgen.core.ledger import locked, require_space
 from xgen.core.progress import bar, console, say, track
-from xgen.data.audit import Table, plan_table, source_table, stage_table
+from xgen.data.audit import Table, filter_table, plan_table, source_table, stage_table
 from xgen.data.choice import FATES, Choice, Quota, choose
 from xgen.data.config import DataConfig
 from xgen.data.filters import why_dropped
@@ -22,6 +22,7 @@ from xgen.data.mixture import apportion, shuffled
 from xgen.data.packing import merge, pack, row_order
 from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
 from xgen.data.tokens import TokenStore, open_tokens, read_token_counts, write_tokens
+from xgen.filters.catalog import Screen
 from xgen.pipelines.target import Target, require_runnable
 from xgen.recipes.schema import Recipe, data_fingerprint, to_plain
 from xgen.sources.catalog import read_snapshot, write_snapshot
@@ -93,8 +94,9 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
             },
         )
         prepared = open_prepared(folder)
-    for table in (source_table, stage_table):
-        console.print(as_rich(table(prepared.manifest)))
+    for table in (make(prepared.manifest) for make in (source_table, filter_table, stage_table)):
+        if table.rows:
+            console.print(as_rich(table))
     say(f"data    prepared in {time.monotonic() - started:.0f} s: {folder}")
     return prepared
 
@@ -129,7 +131,8 @@ def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
             documents = track(
                 read_snapshot(folder, source.name), f"tokenizing {source.name}", snapshots[source.name]["documents"]
             )
-            counts = write_tokens(folder, source.name, documents, partial(why_dropped, config=config))
+            screen = Screen(source.filters, config.filters)
+            counts = write_tokens(folder, source.name, documents, screen, partial(why_dropped, config=config))
         say(
             f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, "
             f"{sum(reason['documents'] for reason in counts['dropped'].values()):,} dropped"
@@ -214,6 +217,7 @@ def _source_counts(
             "licence": source.licence,
             "read": read,
             "fates": became,
+            "filters": encoded[source.name]["filters"],
             "bytes": snapshots[source.name]["bytes"],
             "skipped": snapshots[source.name]["skipped"],
             "licences": snapshots[source.name]["licences"],

@@ -90,6 +90,7 @@ def data(manifest: dict[str, Any]) -> list[tuple[str, Table]]:
     return [
         (each.title, Table(tuple(title.capitalize() for title in each.columns), each.rows, _num_words(each)))
         for each in made
+        if each.rows
     ]
 
 

@@ -18,7 +18,8 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 from xgen.core.types import Document
-from xgen.filters.licences import is_permissive, licence_of
+from xgen.filters.code import why_no_code
+from xgen.filters.licences import COPYLEFT, is_permissive, licence_of
 from xgen.sources.config import Source
 from xgen.sources.intake import Intake
 
@@ -39,9 +40,6 @@ TESTS = {"test", "tests", "idle_test"}
 FOREIGN = {"_vendor", "vendor", "vendored", "third_party", "extern", "externals", "node_modules"}
 """Folders whose files may be under another licence than the distribution that carries them."""
 NOT_LETTERS = bytes(set(range(128)) - set(string.ascii_letters.encode()))
-NOT_ALPHANUMERIC = bytes(set(NOT_LETTERS) - set(string.digits.encode()))
-GENERATED = re.compile(rb'^(#|""").*(generated (by|from|automatically)|do not edit)', re.IGNORECASE | re.MULTILINE)
-COPYLEFT = re.compile(rb"GNU (Lesser |Affero |Library )?General Public License|Mozilla Public License")
 
 Files = dict[str, tuple[Path, str]]
 """From a key to a path and its licence."""
@@ -71,19 +69,10 @@ def read_machine_prose(source: Source, intake: Intake) -> Iterator[Document]:
 
 
 def _why_no_code(raw: bytes) -> str:
-    """Name the rule that a file breaks, or nothing: the rules of RedPajama's GitHub part, and two on its header."""
-    lines = raw.splitlines() or [b""]
+    """Name the rule that a file breaks, or nothing: a limit of its own, the code rules, and one on its header."""
     if len(raw) > LARGEST_FILE:
         return f"a file over {LARGEST_FILE:,} bytes"
-    if max(map(len, lines)) > 1000 or len(raw) > 100 * len(lines):
-        return "lines too long for code"
-    if len(raw.translate(None, NOT_ALPHANUMERIC)) < 0.25 * len(raw):
-        return "under a quarter letters and digits"
-    if GENERATED.search(raw, 0, 500):
-        return "generated code"
-    if COPYLEFT.search(raw, 0, 4000):
-        return "a copyleft header"
-    return ""
+    return why_no_code(raw) or ("a copyleft header" if COPYLEFT.search(raw, 0, 4000) else "")
 
 
 def _library() -> Files:
