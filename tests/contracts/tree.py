@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "xgen"
-CORPUS = SOURCE / "data" / "corpus"
+CORPUS = SOURCE / "sources" / "corpus"
 FOLDERS = ("src", "tests", "docs", "bench", "examples", ".ci")
 GENERATED = {"__pycache__", "xgen.egg-info"}
 

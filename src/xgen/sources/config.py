@@ -18,6 +18,8 @@ class Source:
     """What the documents may be used under; a reader may state it more precisely for each document."""
     max_tokens: int
     """Whole documents are taken in the order of the shuffle until this many tokens are reached; 0 takes all."""
+    licences: str = ""
+    """A table of the licences of rows by their `id`, where the rows do not carry them: Parquet or JSON lines."""
     filters: tuple[str, ...] = ()
     """Entries of FILTERS in filters/catalog.py that judge each document, in this order."""
 
