@@ -39,35 +39,36 @@ def read_rows(layout: Layout, source: Source, file: File, intake: Intake) -> Ite
     kind = kind_of(file)
     if file.num_bytes == 0:
         intake.bad("an empty file", Place(file.address, offset=0), "documents")
-    elif kind == "parquet":
-        for row in read_parquet(file, intake, layout.text, layout.others):
-            yield from _document_of(layout, source, file, row, intake)
-    elif kind in JSON_LINES:
-        for row in read_json_lines(file, intake):
-            yield from _document_of(layout, source, file, row, intake)
+    elif kind == "parquet" or kind in JSON_LINES:
+        is_parquet = kind == "parquet"
+        rows = read_parquet(file, intake, layout.text, layout.others) if is_parquet else read_json_lines(file, intake)
+        for row in rows:
+            if (document := _document_of(layout, source, row, intake)) is not None:
+                yield document
     elif not layout.takes_text_files:
         intake.skip("a file that is neither JSON lines nor Parquet")
     elif text := read_text(file, intake):
         yield Document(source.name, file.key, text, file.licence)
 
 
-def _document_of(layout: Layout, source: Source, file: File, row: Row, intake: Intake) -> Iterator[Document]:
-    """Yield the document of one row, or none, counted."""
+def _document_of(layout: Layout, source: Source, row: Row, intake: Intake) -> Document | None:
+    """Return the document of one row, or none, counted."""
     text = row.fields.get(layout.text)
     if text is None:
-        intake.bad(f"no field `{layout.text}`", row.place, f"one beside {sorted(row.fields)[:8]}", row.raw)
+        intake.bad(f"no field `{layout.text}`", row.place(), f"one beside {sorted(row.fields)[:8]}", row.raw)
     elif not isinstance(text, str):
-        intake.bad(f"a `{layout.text}` of type {type(text).__name__}", row.place, "a string", row.raw)
+        intake.bad(f"a `{layout.text}` of type {type(text).__name__}", row.place(), "a string", row.raw)
     elif not text.strip():
         intake.skip("empty text")
     else:
         try:
-            about = layout.about(source, file, row.fields)
+            about = layout.about(source, row.file, row.fields)
         except BadRow as fault:
-            intake.bad(fault.reason, row.place, fault.expected, row.raw)
+            intake.bad(fault.reason, row.place(), fault.expected, row.raw)
         else:
-            key = f"{file.key}:{row.number}"
-            yield Document(source.name, key, text, about.licence, about.language, about.path)
+            key = f"{row.file.key}:{row.number}"
+            return Document(source.name, key, text, about.licence, about.language, about.path)
+    return None
 
 
 FILE_READERS = {name: FileReader(list_files, partial(read_rows, layout)) for name, layout in LAYOUTS.items()}

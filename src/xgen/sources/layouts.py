@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -37,8 +37,7 @@ class BadRow(ValueError):
         self.reason, self.expected = reason, expected
 
 
-@dataclass(frozen=True)
-class About:
+class About(NamedTuple):
     """What a row says of its text."""
 
     licence: str
@@ -68,10 +67,12 @@ def _string(fields: dict[str, Any], name: str) -> str:
 
 
 def _plain(source: Source, file: File, fields: dict[str, Any]) -> About:
-    stated = next((name for name in LICENCE_FIELDS if fields.get(name) is not None), "")
-    if stated and not isinstance(fields[stated], str):
-        raise BadRow(f"a licence of type {type(fields[stated]).__name__}", "a string")
-    return About(fields[stated] if stated else source.licence)
+    for name in LICENCE_FIELDS:
+        if (stated := fields.get(name)) is not None:
+            if not isinstance(stated, str):
+                raise BadRow(f"a licence of type {type(stated).__name__}", "a string")
+            return About(stated)
+    return About(source.licence)
 
 
 def _redpajama(source: Source, file: File, fields: dict[str, Any]) -> About:

@@ -19,13 +19,17 @@ WHOLE = "a whole file"
 
 
 class Row(NamedTuple):
-    """An object of a file with its place."""
+    """An object of a file with its place, which is made only for one that is bad."""
 
+    file: File
     number: int
-    place: Place
+    offset: int | None
     fields: dict[str, Any]
     raw: bytes
     """The line, or nothing for a row of a Parquet file."""
+
+    def place(self) -> Place:
+        return Place(self.file.address, self.number, self.offset, "row" if self.offset is None else "line")
 
 
 def kind_of(file: File) -> str:
@@ -42,15 +46,13 @@ def read_json_lines(file: File, intake: Intake) -> Iterator[Row]:
     try:
         for number, offset, raw, num_bytes in lines_of(chunks_of(file.address), LONGEST_LINE):
             end = offset + num_bytes + 1
-            place = Place(file.address, number, offset)
             if num_bytes > LONGEST_LINE:
-                intake.bad(
-                    f"a line over {LONGEST_LINE:,} bytes", place, "one document a line", raw, f"{num_bytes:,} bytes"
-                )
+                reason, place = f"a line over {LONGEST_LINE:,} bytes", Place(file.address, number, offset)
+                intake.bad(reason, place, "one document a line", raw, f"{num_bytes:,} bytes")
             elif not raw.strip():
                 intake.skip("blank line")
-            elif (fields := _object(raw, place, intake)) is not None:
-                yield Row(number, place, fields, raw)
+            elif (fields := _object(raw, file, number, offset, intake)) is not None:
+                yield Row(file, number, offset, fields, raw)
     except DAMAGE as error:
         intake.bad("a damaged file", Place(file.address, number + 1, end), WHOLE, detail=str(error))
     else:
@@ -58,21 +60,21 @@ def read_json_lines(file: File, intake: Intake) -> Iterator[Row]:
             intake.bad("an empty file", Place(file.address, offset=0), "one JSON object a line")
 
 
-def _object(raw: bytes, place: Place, intake: Intake) -> dict[str, Any] | None:
+def _object(raw: bytes, file: File, number: int, offset: int, intake: Intake) -> dict[str, Any] | None:
     try:
-        fields = orjson.loads(raw.removeprefix(b"\xef\xbb\xbf") if place.offset == 0 else raw)
+        fields = orjson.loads(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw)
     except orjson.JSONDecodeError as error:
         at = _first_bad_byte(raw)
         if at is None:
-            intake.bad("broken JSON", place, "one JSON object a line", raw, str(error))
+            intake.bad("broken JSON", Place(file.address, number, offset), "one JSON object a line", raw, str(error))
         else:
-            assert place.offset is not None
-            intake.bad("invalid UTF-8", Place(place.file, place.line, place.offset + at), UTF8, raw)
+            intake.bad("invalid UTF-8", Place(file.address, number, offset + at), UTF8, raw)
         return None
-    if not isinstance(fields, dict):
-        intake.bad("JSON that is not an object", place, "an object with a field for the text", raw)
-        return None
-    return fields
+    if isinstance(fields, dict):
+        return fields
+    place = Place(file.address, number, offset)
+    intake.bad("JSON that is not an object", place, "an object with a field for the text", raw)
+    return None
 
 
 def _first_bad_byte(raw: bytes) -> int | None:
@@ -127,12 +129,11 @@ def _rows(batch: Any, file: File, first: int, text: str, intake: Intake) -> Iter
     except UnicodeDecodeError:
         found = [_alone(batch.slice(index, 1)) for index in range(batch.num_rows)]
     for index, fields in enumerate(found):
-        place = Place(file.address, first + index + 1, unit="row")
-        if fields is None:
-            raw = batch.column(text).cast("binary")[index].as_py()
-            intake.bad("invalid UTF-8", place, UTF8, raw or b"")
+        if fields is not None:
+            yield Row(file, first + index + 1, None, fields, b"")
         else:
-            yield Row(first + index + 1, place, fields, b"")
+            raw = batch.column(text).cast("binary")[index].as_py()
+            intake.bad("invalid UTF-8", Place(file.address, first + index + 1, unit="row"), UTF8, raw or b"")
 
 
 def _alone(batch: Any) -> dict[str, Any] | None:
