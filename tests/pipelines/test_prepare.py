@@ -155,7 +155,7 @@ def test_near_copies_of_held_out_documents_are_dropped_and_counted(recipe, corpo
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_reading(recipe, prepared, tmp_path, monkeypatch):
     def backwards(source, intake):
-        return reversed(list(sources.read_files(source, intake)))
+        return reversed(list(sources.FILE_READERS["files"](source, intake)))
 
     monkeypatch.setitem(sources.READERS, "files", backwards)
     other = prepare(recipe, tmp_path)
@@ -245,12 +245,12 @@ def test_broken_input_is_counted_and_with_strict_one_sentence(corpora, tmp_path)
     lines = [json.dumps({"text": path.read_text(encoding="utf-8")}) for path in sorted(corpora[0].iterdir())]
     (prose / "a.jsonl").write_text("\n".join([*lines[:3], "{broken", *lines[3:]]), encoding="utf-8")
     broken = recipe_over(prose, corpora[1])
-    with pytest.raises(UserError, match=r"source 'prose': broken JSON in .*a\.jsonl, line 4 .*--strict"):
+    with pytest.raises(UserError, match=r"source 'prose': broken JSON in .*a\.jsonl, line 4, byte .*--strict"):
         prepare(broken, tmp_path, strict=True)
     manifest = prepare(broken, tmp_path).manifest
     assert manifest["sources"]["prose"]["skipped"] == {"broken JSON": 1}
     assert "line 4" in manifest["sources"]["prose"]["examples"][0]
-    with pytest.raises(UserError, match=r"broken JSON in .* line 4 .*, skipped by the run that wrote"):
+    with pytest.raises(UserError, match=r"broken JSON in .* line 4, byte .*, skipped by the run that wrote"):
         prepare(broken, tmp_path, strict=True)
 
 

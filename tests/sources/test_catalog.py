@@ -1,12 +1,14 @@
 """The readers of this machine's text, the snapshot, and the registry."""
 
 import dataclasses
+import json
 from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
 
 from xgen.core.errors import UserError
+from xgen.core.types import Document
 from xgen.filters.licences import is_permissive, licence_of
 from xgen.recipes.tiny import TINY
 from xgen.sources import catalog as sources
@@ -133,9 +135,45 @@ def test_a_snapshot_holds_against_what_is_installed_or_changed_later(tmp_path):
 def test_a_source_without_a_document_is_one_sentence_and_leaves_no_snapshot(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_bytes(b"")
-    with pytest.raises(UserError, match=r"'it' gave no document \(skipped: \{'empty file': 1\}\)"):
+    with pytest.raises(UserError, match=r"'it' gave no document \(skipped: \{'an empty file': 1\}\)"):
         sources.write_snapshot(tmp_path, Source("it", "files", str(tmp_path / "in"), "MIT", 0), strict=False)
     assert not (tmp_path / "snapshot" / "it.json").exists()
+
+
+def test_bad_input_is_kept_beside_the_snapshot_with_its_place(tmp_path):
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "a.jsonl"
+    path.write_bytes(b'{"text": "x"}\n' + b"{" * 300 + b"\n[]\n")
+    source = Source("it", "files", str(path), "MIT", 0)
+    with pytest.raises(UserError, match="broken JSON"):
+        sources.write_snapshot(tmp_path, source, strict=True)
+    kept = sources.quarantine_path(tmp_path, "it")
+    assert list((tmp_path / "snapshot").iterdir()) == []
+    counts = sources.write_snapshot(tmp_path, source, strict=False)
+    assert counts["skipped"] == {"JSON that is not an object": 1, "broken JSON": 1}
+    records = [json.loads(line) for line in kept.read_bytes().splitlines()]
+    assert [(one["file"], one["line"], one["offset"], one["reason"], one["begin"]) for one in records] == [
+        (str(path), 2, 14, "broken JSON", "{" * 200),
+        (str(path), 3, 315, "JSON that is not an object", "[]"),
+    ]
+
+
+def test_a_source_without_bad_input_has_no_quarantine_not_even_an_old_one(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    kept = sources.quarantine_path(tmp_path, "it")
+    kept.parent.mkdir()
+    kept.write_text("left by a run that was killed")
+    sources.write_snapshot(tmp_path, Source("it", "files", str(tmp_path / "a.txt"), "MIT", 0), strict=True)
+    assert not kept.exists()
+
+
+def test_a_snapshot_keeps_the_language_and_the_path_of_code(tmp_path):
+    (tmp_path / "in" / "b").mkdir(parents=True)
+    (tmp_path / "in" / "b" / "X.cls").write_text("class X {}")
+    source = Source("it", "source_tree", str(tmp_path / "in"), "MIT", 0)
+    sources.write_snapshot(tmp_path, source, strict=True)
+    (document,) = sources.read_snapshot(tmp_path, "it")
+    assert document == Document("it", "b/X.cls", "class X {}", "MIT", "apex", "b/X.cls")
 
 
 def test_an_unknown_reader_is_suggested(tmp_path):

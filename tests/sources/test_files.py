@@ -2,23 +2,24 @@
 
 import gzip
 import json
+import tracemalloc
+import zlib
 
 import pytest
 import zstandard
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from xgen.core.errors import UserError
+from xgen.sources import texts
 from xgen.sources.config import Source
-from xgen.sources.files import lines_of, read_files
+from xgen.sources.files import read_files
 from xgen.sources.intake import Intake
 
 ROWS = [{"text": "one", "licence": "MIT"}, {"text": "two", "license": "ISC"}, {"text": "drei, früh\u2028"}]
 JSONL = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
 
 
-def read(location, strict=False):
-    intake = Intake("it", strict)
+def read(location, strict=False, kept=None):
+    intake = Intake("it", strict, keep=None if kept is None else kept.append)
     documents = list(read_files(Source("it", "files", str(location), "CC0-1.0", 0), intake))
     return documents, dict(intake.skipped), intake.examples
 
@@ -83,7 +84,7 @@ def test_text_files_are_documents_and_hidden_files_are_none(tmp_path):
     (tmp_path / "blank.txt").write_bytes(b" \n")
     documents, skipped, _ = read(tmp_path)
     assert found(documents) == [("a.md", "# A", "CC0-1.0"), ("b/x.py", "pass\r\n", "CC0-1.0")]
-    assert skipped == {"empty file": 1, "empty text": 1}
+    assert skipped == {"an empty file": 1, "empty text": 1}
 
 
 BROKEN = {
@@ -103,8 +104,13 @@ BROKEN = {
 def test_a_broken_line_is_counted_with_file_and_line_and_fatal_when_strict(tmp_path, line, capsys):
     path, (reason, wanted) = tmp_path / "a.jsonl", BROKEN[line]
     path.write_bytes(b'{"text": "before"}\n' + line + b'\n{"text": "after"}')
-    documents, skipped, examples = read(path)
+    kept = []
+    documents, skipped, examples = read(path, kept=kept)
     assert [document.text for document in documents] == ["before", "after"] and skipped == {reason: 1}
+    (record,) = kept
+    at = line.index(b"\xff") if reason == "invalid UTF-8" else 0
+    assert (record["file"], record["line"], record["offset"], record["reason"]) == (str(path), 2, 19 + at, reason)
+    assert record["begin"] == line.decode("utf-8", "backslashreplace")
     assert examples[0].startswith(f"{reason} in {path}, line 2")
     assert f"{reason} in {path}, line 2" in capsys.readouterr().out
     with pytest.raises(UserError, match=f"{reason} in .*a.jsonl, line 2.*; expected {wanted}"):
@@ -124,16 +130,106 @@ def test_a_text_that_is_not_utf_8_is_named_with_its_byte(tmp_path):
         read(tmp_path, strict=True)
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.txt.gz", "a.txt.zst"])
-def test_a_compressed_file_that_was_cut_short_is_named(tmp_path, name):
-    whole = b"".join(b'{"text": "%d"}\n' % number for number in range(50_000))
-    packed = gzip.compress(whole) if name.endswith(".gz") else zstandard.compress(whole)
-    (tmp_path / name).write_bytes(packed[: len(packed) // 2])
-    documents, skipped, examples = read(tmp_path)
-    assert skipped.pop("a damaged file") == 1 and str(tmp_path / name) in examples[-1]
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
+def test_of_a_compressed_file_that_was_cut_short_all_that_can_be_unpacked_is_read(tmp_path, name):
+    lines = [b'{"text": "%d"}\n' % number for number in range(10_000)]
+    if name.endswith(".gz"):
+        packed = gzip.compress(b"".join(lines))
+        packed = packed[: len(packed) // 2]
+        unpacked = zlib.decompressobj(wbits=31).decompress(packed)
+    else:
+        packed = zstandard.compress(b"".join(lines[:6_000])) + zstandard.compress(b"".join(lines[6_000:]))[:-9]
+        unpacked = b"".join(lines[:6_000])
+    (tmp_path / name).write_bytes(packed)
+    kept = []
+    documents, skipped, examples = read(tmp_path, kept=kept)
+    assert skipped == {"a damaged file": 1} and str(tmp_path / name) in examples[-1]
+    num_whole = unpacked.count(b"\n")
+    assert num_whole > 2_000 and len(documents) >= num_whole
     assert [document.text for document in documents] == [str(number) for number in range(len(documents))]
+    assert kept[0]["line"] == len(documents) + 1
+    assert kept[0]["offset"] == sum(map(len, lines[: len(documents)]))
     with pytest.raises(UserError, match="damaged file"):
         read(tmp_path, strict=True)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_text_that_was_cut_short_is_no_document(tmp_path, pack):
+    path = tmp_path / ("a.txt.gz" if pack is gzip.compress else "a.txt.zst")
+    path.write_bytes(pack(b"".join(b"%d " % number for number in range(50_000)))[:-20])
+    documents, skipped, examples = read(tmp_path)
+    assert (documents, skipped) == ([], {"a damaged file": 1}) and str(path) in examples[0]
+
+
+def test_padding_after_a_gzip_member_is_no_damage(tmp_path):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(JSONL[:30]) + bytes(700) + gzip.compress(JSONL[30:]) + bytes(9))
+    documents, skipped, _ = read(tmp_path)
+    assert found(documents) == expected("a.jsonl.gz") and skipped == {}
+
+
+@pytest.mark.parametrize("pack", [bytes, zstandard.compress])
+def test_a_line_of_200_mb_is_named_and_read_past_without_being_held(tmp_path, pack):
+    name = "a.jsonl" if pack is bytes else "a.jsonl.zst"
+    with (tmp_path / name).open("wb") as file:
+        file.write(pack(b'{"text": "before"}\n{"text": "'))
+        for _ in range(200):
+            file.write(pack(b"x" * 1_000_000))
+        file.write(pack(b'"}\n{"text": "after"}\n'))
+    kept = []
+    tracemalloc.start()
+    documents, skipped, _ = read(tmp_path, kept=kept)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [document.text for document in documents] == ["before", "after"]
+    assert skipped == {"a line over 67,108,864 bytes": 1} and peak < 160e6
+    assert (kept[0]["line"], kept[0]["offset"], kept[0]["detail"]) == (2, 19, "200,000,012 bytes")
+    assert kept[0]["begin"] == '{"text": "' + "x" * 190
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet", "a.txt", "a.jsonl.gz", "a.txt.zst"])
+def test_an_empty_file_is_bad_input(tmp_path, name):
+    pack = {"gz": gzip.compress, "zst": zstandard.compress}.get(name.rpartition(".")[2], bytes)
+    (tmp_path / name).write_bytes(pack(b""))
+    assert read(tmp_path)[1:] == ({"an empty file": 1}, [f"an empty file in {tmp_path / name}, byte 0"])
+    with pytest.raises(UserError, match="an empty file"):
+        read(tmp_path, strict=True)
+
+
+def test_a_text_over_the_limit_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(texts, "LONGEST_LINE", 10)
+    (tmp_path / "a.txt").write_bytes(b"x" * 11)
+    (tmp_path / "b.txt").write_bytes(b"x" * 10)
+    documents, skipped, _ = read(tmp_path)
+    assert [document.key for document in documents] == ["b.txt"] and skipped == {"a text over 10 bytes": 1}
+
+
+def test_one_bad_byte_in_parquet_costs_one_row(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    texts_ = pyarrow.array([b"one", b"tw\xff", b"three"], pyarrow.binary()).view(pyarrow.utf8())
+    parquet.write_table(pyarrow.table({"text": texts_}), tmp_path / "a.parquet")
+    kept = []
+    documents, skipped, _ = read(tmp_path, kept=kept)
+    assert [(document.key, document.text) for document in documents] == [
+        ("a.parquet:1", "one"),
+        ("a.parquet:3", "three"),
+    ]
+    assert skipped == {"invalid UTF-8": 1}
+    assert (kept[0]["line"], kept[0]["unit"], kept[0]["begin"]) == (2, "row", r"tw\xff")
+
+
+def test_a_damaged_row_group_costs_no_other_row_group(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": [f"text {number} " * 20 for number in range(300)]})
+    parquet.write_table(table, path, row_group_size=100, compression="zstd")
+    column = parquet.ParquetFile(path).metadata.row_group(1).column(0)
+    start = column.dictionary_page_offset or column.data_page_offset
+    raw = bytearray(path.read_bytes())
+    raw[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    path.write_bytes(raw)
+    documents, skipped, examples = read(tmp_path)
+    assert [document.key for document in documents] == [f"a.parquet:{n}" for n in (*range(1, 101), *range(201, 301))]
+    assert skipped == {"a damaged file": 1} and "row 101 (row group 1: " in examples[0]
 
 
 def test_many_broken_lines_are_all_counted_and_a_few_are_shown(tmp_path, capsys):
@@ -147,11 +243,3 @@ def test_a_location_that_is_missing_or_empty_is_one_sentence(tmp_path):
         read(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds no files"):
         read(tmp_path)
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.binary(max_size=40).map(lambda raw: raw.replace(b"a", b"\n")), st.integers(1, 9))
-def test_lines_do_not_depend_on_where_chunks_end(raw, size):
-    chunks = [raw[start : start + size] for start in range(0, len(raw), size)]
-    lines = raw.split(b"\n")
-    assert list(lines_of(iter(chunks))) == (lines if lines[-1] else lines[:-1])

@@ -13,9 +13,10 @@ from xgen.core.errors import UserError, suggest
 from xgen.core.ledger import read_json, write_json, written_beside
 from xgen.core.types import Document
 from xgen.sources.config import Source
-from xgen.sources.files import chunks_of, lines_of, read_files
-from xgen.sources.intake import Intake
+from xgen.sources.files import FILE_READERS
+from xgen.sources.intake import Intake, quarantine
 from xgen.sources.machine import read_machine_prose, read_python_code
+from xgen.sources.streams import chunks_of, lines_of
 
 Reader = Callable[[Source, Intake], Iterator[Document]]
 
@@ -32,7 +33,7 @@ def _own_corpus(kind: str) -> Reader:
 
 
 READERS: dict[str, Reader] = {
-    "files": read_files,
+    **FILE_READERS,
     "python_code": read_python_code,
     "machine_prose": read_machine_prose,
     "own_prose": _own_corpus("prose"),
@@ -59,6 +60,11 @@ def snapshot_path(folder: Path, source: str) -> Path:
     return folder / "snapshot" / f"{source}.jsonl.zst"
 
 
+def quarantine_path(folder: Path, source: str) -> Path:
+    """Name the file with a record of each piece of bad input; it is there only if there was some."""
+    return folder / "snapshot" / f"{source}.quarantine.jsonl"
+
+
 def write_snapshot(folder: Path, source: Source, strict: bool) -> dict[str, Any]:
     """Write all that a source gives to <folder>/snapshot, and return its counts; written before, only return them.
 
@@ -67,13 +73,16 @@ def write_snapshot(folder: Path, source: Source, strict: bool) -> dict[str, Any]
     counts_path = folder / "snapshot" / f"{source.name}.json"
     if counts_path.exists():
         return read_json(counts_path)
-    intake, licences, num_bytes = Intake(source.name, strict), Counter[str](), 0
+    licences, num_bytes = Counter[str](), 0
     with (
+        quarantine(quarantine_path(folder, source.name)) as keep,
         written_beside(snapshot_path(folder, source.name)) as file,
         zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed,
     ):
+        intake = Intake(source.name, strict, keep)
         for document in documents_of(source, intake):
             line = {"key": document.key, "licence": document.licence, "text": document.text}
+            line |= {name: said for name in ("language", "path") if (said := getattr(document, name))}
             packed.write(orjson.dumps(line) + b"\n")
             licences[document.licence] += 1
             num_bytes += len(document.text.encode())
@@ -97,5 +106,5 @@ def write_snapshot(folder: Path, source: Source, strict: bool) -> dict[str, Any]
 def read_snapshot(folder: Path, source: str) -> Iterator[Document]:
     """Yield the documents of a source as they were when the snapshot was made."""
     for line in lines_of(chunks_of(snapshot_path(folder, source))):
-        row = orjson.loads(line)
-        yield Document(source, row["key"], row["text"], row["licence"])
+        row = orjson.loads(line.raw)
+        yield Document(source, row["key"], row["text"], row["licence"], row.get("language", ""), row.get("path", ""))

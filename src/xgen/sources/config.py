@@ -19,6 +19,8 @@ class Source:
     """What the documents may be used under; a reader may state it more precisely for each document."""
     max_tokens: int
     """Whole documents are taken in the order of the shuffle until this many tokens are reached; 0 takes all."""
+    licences: str = ""
+    """A table of the licences of rows by their `id`, where the rows do not carry them: Parquet or JSON lines."""
     when_short: Literal["repeat", "refuse"] = "repeat"
     """What happens where a stage wants more than its part of the source: read it again in another order, or end."""
     filters: tuple[str, ...] = ()

@@ -1,195 +1,76 @@
-"""Read documents from a file or a folder: JSONL, Parquet or plain text, JSONL and text also under gzip or zstd.
+"""Readers of files, each in two halves: the list of a source's files, sorted by key, and the documents of one file.
 
-    .jsonl .ndjson .json     one JSON object a line, with the text in `text`
-    .parquet                 the text in the column `text`
-    anything else            the whole file is one document
+    .jsonl .ndjson .json     one JSON object a line; also under .gz or .zst
+    .parquet                 the same, with columns for fields
+    anything else            one document a file, or none, as the layout says; also under .gz or .zst
 
-A `licence` (or `license`) of a row is stated more precisely than the source's, so it wins. Keys are paths below the
-location, with the number of the line or row, so they depend neither on the machine nor on the order of reading.
+Keys are paths below the location, with the number of the line or row, so they depend neither on the machine nor on the
+order of reading.
 """
 
-import gzip
-import importlib
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
-import orjson
-import zstandard
-
-from xgen.core.errors import UserError
 from xgen.core.types import Document
+from xgen.sources.addresses import File, list_files
 from xgen.sources.config import Source
-from xgen.sources.intake import Intake
-
-CHUNK = 1 << 20
-LICENCE_FIELDS = ("licence", "license")
-JSON_LINES = (".jsonl", ".ndjson", ".json")
-COMPRESSED = (".gz", ".zst")
-UTF8 = "UTF-8"
-WHOLE = "a whole file"
+from xgen.sources.intake import Intake, Place
+from xgen.sources.layouts import LAYOUTS, BadRow, Layout
+from xgen.sources.rows import JSON_LINES, Row, kind_of, read_json_lines, read_parquet
+from xgen.sources.source_tree import list_code, read_code
+from xgen.sources.texts import read_text
 
 
-def read_files(source: Source, intake: Intake) -> Iterator[Document]:
-    """Yield the documents of every file below `source.location`, in the order of their keys; hidden files are none."""
-    location = Path(source.location)
-    if not source.location or not location.exists():
-        raise UserError(
-            f"source '{source.name}' reads '{source.location}', which does not exist",
-            "a file or a folder",
-            "Set the location of the source.",
-        )
-    if location.is_file():
-        paths = {location.name: location}
-    else:
-        inside = {path.relative_to(location).as_posix(): path for path in location.rglob("*") if path.is_file()}
-        paths = {key: path for key, path in inside.items() if not any(p.startswith(".") for p in key.split("/"))}
-    if not paths:
-        raise UserError(
-            f"source '{source.name}' reads {location}, which holds no files",
-            "JSONL, Parquet or text files",
-            "Put documents there, or set the location of the source.",
-        )
-    for key in sorted(paths):
-        yield from _read_file(source, intake, key, paths[key])
+@dataclass(frozen=True)
+class FileReader:
+    """A reader whose files can be read in any order and by any process."""
+
+    list_files: Callable[[Source], list[File]]
+    read_file: Callable[[Source, File, Intake], Iterator[Document]]
+
+    def __call__(self, source: Source, intake: Intake) -> Iterator[Document]:
+        for file in self.list_files(source):
+            yield from self.read_file(source, file, intake)
 
 
-def _read_file(source: Source, intake: Intake, key: str, path: Path) -> Iterator[Document]:
-    if path.stat().st_size == 0:
-        intake.skip("empty file")
-        return
-    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
-    kind = suffixes[-1] if suffixes else ""
-    if kind == ".parquet":
-        yield from _read_parquet(source, intake, key, path)
-    elif kind in JSON_LINES:
-        yield from _read_json_lines(source, intake, key, path)
-    else:
-        yield from _read_text(source, intake, key, path)
+def read_rows(layout: Layout, source: Source, file: File, intake: Intake) -> Iterator[Document]:
+    """Yield the documents of one file in a layout of rows."""
+    kind = kind_of(file)
+    if file.num_bytes == 0:
+        intake.bad("an empty file", Place(file.address, offset=0), "documents")
+    elif kind == "parquet" or kind in JSON_LINES:
+        is_parquet = kind == "parquet"
+        rows = read_parquet(file, intake, layout.text, layout.others) if is_parquet else read_json_lines(file, intake)
+        for row in rows:
+            if (document := _document_of(layout, source, row, intake)) is not None:
+                yield document
+    elif not layout.takes_text_files:
+        intake.skip("a file that is neither JSON lines nor Parquet")
+    elif text := read_text(file, intake):
+        yield Document(source.name, file.key, text, file.licence)
 
 
-def _read_text(source: Source, intake: Intake, key: str, path: Path) -> Iterator[Document]:
-    try:
-        text = b"".join(chunks_of(path)).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        intake.bad("invalid UTF-8", f"{path}, byte {error.start}", UTF8)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        intake.bad("a damaged file", f"{path} ({error})", WHOLE)
-    else:
-        if text.strip():
-            yield Document(source.name, key, text, source.licence)
-        else:
-            intake.skip("empty text")
-
-
-def _read_json_lines(source: Source, intake: Intake, key: str, path: Path) -> Iterator[Document]:
-    number = 0
-    try:
-        for number, line in enumerate(lines_of(chunks_of(path)), start=1):
-            if not line.strip():
-                intake.skip("blank line")
-                continue
-            where = f"{path}, line {number}"
-            try:
-                row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
-            except orjson.JSONDecodeError as error:
-                if _is_utf8(line):
-                    intake.bad("broken JSON", f"{where} ({error})", "one JSON object a line")
-                else:
-                    intake.bad("invalid UTF-8", where, UTF8)
-                continue
-            yield from _document_of(source, intake, f"{key}:{number}", where, row)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        intake.bad("a damaged file", f"{path}, after line {number} ({error})", WHOLE)
-
-
-def _read_parquet(source: Source, intake: Intake, key: str, path: Path) -> Iterator[Document]:
-    try:
-        arrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ModuleNotFoundError:
-        raise UserError(
-            f"{path} is a Parquet file, and pyarrow is not installed",
-            "the extra that reads Parquet",
-            "Install it with: pip install 'xgen[data]'",
-        ) from None
-    number = 0
-    try:
-        with parquet.ParquetFile(path) as file:
-            columns = [name for name in ("text", *LICENCE_FIELDS) if name in file.schema_arrow.names]
-            if "text" not in columns:
-                intake.bad("no column `text`", str(path), f"one beside {file.schema_arrow.names[:8]}")
-                return
-            for batch in file.iter_batches(batch_size=1024, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield from _document_of(source, intake, f"{key}:{number}", f"{path}, row {number}", row)
-    except UnicodeDecodeError:
-        intake.bad("invalid UTF-8", f"{path}, after row {number}", UTF8)
-    except (OSError, arrow.ArrowException) as error:
-        intake.bad("a damaged file", f"{path}, after row {number} ({error})", WHOLE)
-
-
-def _document_of(source: Source, intake: Intake, key: str, where: str, row: Any) -> Iterator[Document]:
-    """Yield the document of one row, or none, counted."""
-    if not isinstance(row, dict):
-        intake.bad("JSON that is not an object", where, "an object with the field `text`")
-    elif row.get("text") is None:
-        intake.bad("no field `text`", where, f"one beside {sorted(row)[:8]}")
-    elif not isinstance(row["text"], str):
-        intake.bad(f"a `text` of type {type(row['text']).__name__}", where, "a string")
-    elif not row["text"].strip():
+def _document_of(layout: Layout, source: Source, row: Row, intake: Intake) -> Document | None:
+    """Return the document of one row, or none, counted."""
+    text = row.fields.get(layout.text)
+    if text is None:
+        intake.bad(f"no field `{layout.text}`", row.place(), f"one beside {sorted(row.fields)[:8]}", row.raw)
+    elif not isinstance(text, str):
+        intake.bad(f"a `{layout.text}` of type {type(text).__name__}", row.place(), "a string", row.raw)
+    elif not text.strip():
         intake.skip("empty text")
     else:
-        licence = next((row[name] for name in LICENCE_FIELDS if row.get(name) is not None), source.licence)
-        if isinstance(licence, str):
-            yield Document(source.name, key, row["text"], licence)
+        try:
+            about = layout.about(source, row.file, row.fields)
+        except BadRow as fault:
+            intake.bad(fault.reason, row.place(), fault.expected, row.raw)
         else:
-            intake.bad(f"a licence of type {type(licence).__name__}", where, "a string")
+            key = f"{row.file.key}:{row.number}"
+            return Document(source.name, key, text, about.licence, about.language, about.path)
+    return None
 
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def chunks_of(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file, unpacked where its name ends in .gz or .zst; EOFError where it was cut short."""
-    if path.suffix == ".zst":
-        yield from _zstd_chunks(path)
-        return
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-
-
-def _zstd_chunks(path: Path) -> Iterator[bytes]:
-    """Unpack frame by frame: zstandard's own file reader takes a file that was cut short for a whole one."""
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    with path.open("rb") as file:
-        while packed := file.read(CHUNK):
-            while packed:
-                if frame.eof:
-                    frame = zstandard.ZstdDecompressor().decompressobj()
-                yield frame.decompress(packed)
-                packed = frame.unused_data if frame.eof else b""
-    if not frame.eof:
-        raise EOFError("the last zstd frame is not complete")
-
-
-def lines_of(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Cut a stream of bytes at each \n, which is in no line; a line may span any number of chunks."""
-    parts: list[bytes] = []
-    for chunk in chunks:
-        first, *rest = chunk.split(b"\n")
-        parts.append(first)
-        if rest:
-            yield b"".join(parts)
-            yield from rest[:-1]
-            parts = [rest[-1]]
-    if last := b"".join(parts):
-        yield last
+FILE_READERS = {name: FileReader(list_files, partial(read_rows, layout)) for name, layout in LAYOUTS.items()}
+FILE_READERS["source_tree"] = FileReader(list_code, read_code)
+read_files = FILE_READERS["files"]

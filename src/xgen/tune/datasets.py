@@ -1,18 +1,16 @@
 """Sets of conversations by name: an entry yields conversations, in the order of a shuffle under the seed."""
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-import zstandard
 
 from xgen.core.errors import UserError, suggest
 from xgen.core.types import Conversation, Document, Message
 from xgen.data.mixture import shuffled
-from xgen.sources.files import chunks_of, lines_of
-from xgen.sources.intake import Intake
+from xgen.sources.intake import Intake, Place
+from xgen.sources.streams import DAMAGE, chunks_of, lines_of
 from xgen.tune.tasks import tasks_of
 
 Dataset = Callable[[Iterable[Document], str, int, Intake], Iterator[Conversation]]
@@ -63,24 +61,25 @@ def dataset_named(name: str) -> Dataset:
 
 
 def _conversations(path: Path, intake: Intake) -> Iterator[Conversation]:
-    number = 0
+    number = end = 0
     try:
-        for number, line in enumerate(lines_of(chunks_of(path)), start=1):
+        for number, offset, line, num_bytes in lines_of(chunks_of(path)):
+            end = offset + num_bytes + 1
             if not line.strip():
                 intake.skip("blank line")
                 continue
-            where = f"{path}, line {number}"
+            place = Place(str(path), number, offset)
             try:
                 row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
             except orjson.JSONDecodeError as error:
-                intake.bad("broken JSON", f"{where} ({error})", "one JSON object a line, in UTF-8")
+                intake.bad("broken JSON", place, "one JSON object a line, in UTF-8", line, str(error))
                 continue
             if fault := _fault(row):
-                intake.bad(fault[0], where, fault[1])
+                intake.bad(fault[0], place, fault[1], line)
             else:
                 yield _conversation(intake.source, f"{path.name}:{number}", row["messages"])
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        intake.bad("a damaged file", f"{path}, after line {number} ({error})", "a whole file")
+    except DAMAGE as error:
+        intake.bad("a damaged file", Place(str(path), number + 1, end), "a whole file", detail=str(error))
 
 
 def _fault(row: Any) -> tuple[str, str] | None:
