@@ -10,6 +10,7 @@ from xgen.train.stages import Stage
 from xgen.tune.config import InstructConfig
 
 BATCH_TOKENS = 4_194_304  # LLaMA's 4M, as whole rows at every length
+PRIVATE = ("pii", "secrets")  # section 2 asks for safety without a rule: docs/decisions/0017
 
 XGEN_7B = Recipe(
     name="xgen_7b",
@@ -33,9 +34,24 @@ XGEN_7B = Recipe(
                 location="sources/natural-language",
                 licence="see each document",
                 max_tokens=0,
+                filters=("boilerplate", "language", "quality", "repetition", *PRIVATE),
             ),
-            Source(name="code", reader="files", location="sources/code", licence="permissive", max_tokens=0),
-            Source(name="starcoder", reader="files", location="sources/starcoder", licence="permissive", max_tokens=0),
+            Source(
+                name="code",
+                reader="files",
+                location="sources/code",
+                licence="see each document",
+                max_tokens=0,
+                filters=("licence", "code", *PRIVATE),
+            ),
+            Source(
+                name="starcoder",
+                reader="files",
+                location="sources/starcoder",
+                licence="see each document",
+                max_tokens=0,
+                filters=("strict-licence", "code", *PRIVATE),
+            ),
         ),
         mixtures=(
             Mixture("stage-1", (Share("natural-language", 1309.99), Share("code", 64.53))),  # table 2
