@@ -11,6 +11,7 @@ from xgen.filters.config import FilterConfig
 from xgen.filters.private import pii_filter, secrets_filter
 
 PII, SECRETS = pii_filter(FilterConfig()), secrets_filter(FilterConfig())
+HOST = "93.184.216.34"
 TOKEN = "ghp_" + "a1B2" * 9
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA\n" * 4 + "-----END RSA PRIVATE KEY-----"
 
@@ -27,7 +28,7 @@ def after(judge, text: str) -> str:
         ("Write to jane.doe+news@mail.example.org.", "Write to <EMAIL>."),
         ("mailto:o_neil@uni-koeln.de?subject=x", "mailto:<EMAIL>?subject=x"),
         ("host=93.184.216.34", "host=<IP_ADDRESS>"),
-        ("http://93.184.216.34/x", "http://<IP_ADDRESS>/x"),
+        (f"http://{HOST}/x", "http://<IP_ADDRESS>/x"),
         ("from 93.184.216.34 port 22", "from <IP_ADDRESS> port 22"),
         ("listen [2606:2800:220:1:248:1893:25c8:1946]:80", "listen [<IP_ADDRESS>]:80"),
         ("call +49 30 1234 5678 today", "call <PHONE> today"),
@@ -50,7 +51,7 @@ def test_a_persons_addresses_are_masked(text, masked):
         "Chrome/93.0.216.134 Safari",
         "v1.2.3.4 and 4.15.0.20",
         "127.0.0.1, 10.1.2.200, 192.168.1.100, 255.255.255.0",
-        "the network 93.184.216.0/24",
+        f"the network {HOST}/24",
         "2002 12.34.56.78+0800",
         "section 4.3.2.1.250",
         "std::vector, a::b, 12:34:56, 10:20:30:40",

@@ -117,6 +117,13 @@ def test_what_a_filter_drops_or_changes_is_accounted_for_and_never_read(recipe, 
     assert dropped not in texts and any(text.endswith(" changed") for text in texts)
 
 
+def test_a_filter_that_cannot_be_made_is_refused_before_anything_is_read(recipe, tmp_path):
+    sources = (dataclasses.replace(recipe.data.sources[0], filters=("decontamination",)), recipe.data.sources[1])
+    with pytest.raises(UserError, match="no run of 13 words"):
+        prepare(dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sources=sources)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_held_out_documents_are_long_and_no_stage_reads_any_of_them(prepared, recipe):
     held_out = prepared.held_out()
     assert held_out.shape == (6, recipe.context_length) and held_out.dtype == np.uint16 and END_OF_TEXT not in held_out

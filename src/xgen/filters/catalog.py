@@ -7,6 +7,7 @@ from xgen.core.types import Document
 from xgen.filters.code import code_filter
 from xgen.filters.config import FilterConfig
 from xgen.filters.language import language_filter
+from xgen.filters.overlap import decontamination_filter, toxicity_filter
 from xgen.filters.policy import licence_filter, strict_licence_filter
 from xgen.filters.private import pii_filter, secrets_filter
 from xgen.filters.prose import boilerplate_filter, quality_filter, repetition_filter
@@ -22,6 +23,8 @@ FILTERS: dict[str, Callable[[FilterConfig], Filter]] = {
     "strict-licence": strict_licence_filter,
     "pii": pii_filter,
     "secrets": secrets_filter,
+    "decontamination": decontamination_filter,
+    "toxicity": toxicity_filter,
 }
 """From a name to the maker of a filter, which loads what the filter needs, once a process."""
 

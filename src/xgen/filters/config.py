@@ -27,3 +27,9 @@ class FilterConfig:
     """SPDX identifiers that the filter `licence` lets stay."""
     strict_licences: tuple[str, ...] = STRICT
     """SPDX identifiers that the filter `strict-licence` lets stay: code of stage 2 is judged anew (section 2)."""
+    evaluations: str = ""
+    """A file, or a folder with all below it, of evaluations that the filter `decontamination` keeps out."""
+    word_list: str = ""
+    """A file of words and phrases, one a line, for the filter `toxicity`."""
+    listed_share: float = 0.01
+    """A document is dropped if more than this share of its words is on the list."""

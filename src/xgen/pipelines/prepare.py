@@ -70,6 +70,7 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
             _refuse_broken(prepared.manifest["sources"], folder)
         say(f"data    complete in {folder}")
         return prepared
+    screens = {source.name: Screen(source.filters, recipe.data.filters) for source in recipe.data.sources}
     with locked(folder):
         for leftover in folder.rglob(".*.tmp"):  # of a run that was killed
             leftover.unlink()
@@ -78,7 +79,7 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
         snapshots = _snapshot(recipe.data, folder, strict)
         if strict:
             _refuse_broken(snapshots, folder)
-        encoded = _tokenize(recipe.data, folder, snapshots)
+        encoded = _tokenize(recipe.data, folder, snapshots, screens)
         stores = {source.name: open_tokens(folder, source.name) for source in recipe.data.sources}
         choice = _choose(recipe, folder, stores)
         _pack(recipe, folder, stores, choice)
@@ -123,7 +124,7 @@ def _refuse_broken(sources: Counts, folder: Path) -> None:
             )
 
 
-def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
+def _tokenize(config: DataConfig, folder: Path, snapshots: Counts, screens: dict[str, Screen]) -> Counts:
     encoded = {}
     for source in config.sources:
         counts = read_token_counts(folder, source.name)
@@ -131,8 +132,9 @@ def _tokenize(config: DataConfig, folder: Path, snapshots: Counts) -> Counts:
             documents = track(
                 read_snapshot(folder, source.name), f"tokenizing {source.name}", snapshots[source.name]["documents"]
             )
-            screen = Screen(source.filters, config.filters)
-            counts = write_tokens(folder, source.name, documents, screen, partial(why_dropped, config=config))
+            counts = write_tokens(
+                folder, source.name, documents, screens[source.name], partial(why_dropped, config=config)
+            )
         say(
             f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, "
             f"{sum(reason['documents'] for reason in counts['dropped'].values()):,} dropped"
