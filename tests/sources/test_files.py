@@ -1,5 +1,6 @@
 """Reading JSONL, Parquet and text, whole and broken: nothing is left out in silence."""
 
+import contextlib
 import gzip
 import json
 import tracemalloc
@@ -167,14 +168,16 @@ def test_padding_after_a_gzip_member_is_no_damage(tmp_path):
     assert found(documents) == expected("a.jsonl.gz") and skipped == {}
 
 
-@pytest.mark.parametrize("pack", [bytes, zstandard.compress])
-def test_a_line_of_200_mb_is_named_and_read_past_without_being_held(tmp_path, pack):
-    name = "a.jsonl" if pack is bytes else "a.jsonl.zst"
-    with (tmp_path / name).open("wb") as file:
-        file.write(pack(b'{"text": "before"}\n{"text": "'))
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.zst"])
+def test_a_line_of_200_mb_is_named_and_read_past_without_being_held(tmp_path, name):
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context((tmp_path / name).open("wb"))
+        if name.endswith(".zst"):  # one frame of 20 KB
+            file = stack.enter_context(zstandard.ZstdCompressor().stream_writer(file))
+        file.write(b'{"text": "before"}\n{"text": "')
         for _ in range(200):
-            file.write(pack(b"x" * 1_000_000))
-        file.write(pack(b'"}\n{"text": "after"}\n'))
+            file.write(b"x" * 1_000_000)
+        file.write(b'"}\n{"text": "after"}\n')
     kept = []
     tracemalloc.start()
     documents, skipped, _ = read(tmp_path, kept=kept)

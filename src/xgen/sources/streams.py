@@ -13,8 +13,8 @@ from xgen.sources.addresses import opened
 from xgen.sources.intake import NUM_KEPT_BYTES
 
 CHUNK = 1 << 20
-PACKED_CHUNK = 1 << 10
-"""Bytes that are unpacked at once: they may become 33 MB, and never a whole file of one repeated byte."""
+PACKED_CHUNK = 1 << 9
+"""Bytes that are unpacked at once: they may become 17 MB, and never a whole file of one repeated byte."""
 COMPRESSED = (".gz", ".zst")
 DAMAGE = (OSError, EOFError, zlib.error, zstandard.ZstdError)
 """What reading raises where a file is not whole."""
@@ -76,13 +76,18 @@ def lines_of(chunks: Iterator[bytes], longest: int = sys.maxsize) -> Iterator[Li
         *ends, rest = chunk.split(b"\n")
         for end in ends:
             size += len(end)
-            raw = b"".join((*parts, end[: longest + 1])) if parts else end
-            yield Line(number, offset, raw if size <= longest else raw[:NUM_KEPT_BYTES], size)
+            raw = _beginning([*parts, end]) if size > longest else b"".join((*parts, end)) if parts else end
+            yield Line(number, offset, raw, size)
             number, offset, parts, size = number + 1, offset + size + 1, [], 0
         if rest:
             size += len(rest)
             parts.append(rest)
             if size > longest:
-                parts = [b"".join(parts)[:NUM_KEPT_BYTES]]
+                parts = [_beginning(parts)]
     if size:
         yield Line(number, offset, b"".join(parts), size)
+
+
+def _beginning(parts: list[bytes]) -> bytes:
+    """Return the first bytes of parts, of which none but the last is empty, without joining them all."""
+    return b"".join(part[:NUM_KEPT_BYTES] for part in parts[:NUM_KEPT_BYTES])[:NUM_KEPT_BYTES]
