@@ -1,5 +1,6 @@
 """What a run says of its steps: a line of metrics.jsonl each, one step behind the devices, and a sentence at times."""
 
+import datetime
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -66,9 +67,9 @@ class Recorder:
 
 def sentence(line: dict[str, Any], total_tokens: int) -> str:
     """Tell a step to a person: tokens, stage, loss, speed, time left at this speed."""
-    left = (total_tokens - line["tokens"]) / line["tokens_per_second"]
+    left = datetime.timedelta(seconds=round((total_tokens - line["tokens"]) / line["tokens_per_second"]))
     mfu = f", MFU {100 * line['mfu']:.1f} % ({100 * line['mfu_causal']:.1f} % causal)" if "mfu" in line else ""
     return (
         f"  step {line['step']:,}  stage {line['stage']}  {line['tokens']:,} of {total_tokens:,} tokens  "
-        f"loss {line['loss']:.3f}  {line['tokens_per_second']:,.0f} tokens/s{mfu}  {left / 3600:.1f} h left"
+        f"loss {line['loss']:.3f}  {line['tokens_per_second']:,.0f} tokens/s{mfu}  {left} left"
     )
