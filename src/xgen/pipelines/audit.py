@@ -70,7 +70,8 @@ def repair(folder: Path, recipe: Recipe, damaged: list[str]) -> None:
     for name in damaged:
         (folder / name).unlink(missing_ok=True)
         if name.startswith("tokens/"):  # a store is written as one; its counts are what says that it is complete
-            source = next(source.name for source in recipe.data.sources if name.startswith(f"tokens/{source.name}."))
+            names = [source.name for source in recipe.data.sources if name.startswith(f"tokens/{source.name}.")]
+            source = max(names, key=len)  # "code" is no part of "code.old"
             (folder / "tokens" / f"{source}.json").unlink(missing_ok=True)
     (folder / "manifest.json").unlink()
     again = prepare(recipe, folder.parent.parent).manifest["files"]
