@@ -109,8 +109,8 @@ def _parse(verb: str, options: type, arguments: list[str]) -> tuple[Any, Any, An
     """Find the target first, since its recipe gives the defaults of all that can be overridden."""
     import tyro
 
-    from xgen.pipelines.target import resolve
     from xgen.recipes.schema import Recipe
+    from xgen.workspace.target import resolve
 
     named = arguments[0] if arguments and not arguments[0].startswith("-") else None
     target = resolve(named or "tiny")

@@ -81,9 +81,9 @@ def test_transformers_loads_the_export_and_agrees(finished):
     import torch
     from transformers import AutoTokenizer, LlamaForCausalLM
 
-    from xgen.pipelines.loading import load_folder
     from xgen.recipes.micro import MICRO
     from xgen.tokenizer.encoding import encode
+    from xgen.workspace.loading import load_folder
 
     folder = tuned_of(finished[0]) / "huggingface"
     peer, tokenizer = LlamaForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)

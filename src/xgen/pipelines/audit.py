@@ -9,8 +9,8 @@ from xgen.core.progress import console, say, track
 from xgen.data.audit import TABLES
 from xgen.data.shards import open_manifest
 from xgen.pipelines.prepare import as_rich, data_folder, prepare
-from xgen.pipelines.target import Target, require_runnable
 from xgen.recipes.schema import Recipe
+from xgen.workspace.target import Target, require_runnable
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from xgen.core.progress import say
 from xgen.core.types import Conversation, Message
 from xgen.parallel.launch import launch
 from xgen.pipelines.generate import spoken
-from xgen.pipelines.loading import load
-from xgen.pipelines.target import Target
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
 from xgen.serve.weights import Storage
 from xgen.tokenizer.chat import render_prompt
+from xgen.workspace.loading import load
+from xgen.workspace.target import Target
 
 COMMANDS = "/reset forgets the conversation, /exit ends (so does Ctrl-D)"
 

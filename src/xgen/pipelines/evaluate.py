@@ -10,11 +10,11 @@ from xgen.core.progress import say
 from xgen.data.shards import Prepared, open_prepared
 from xgen.evals.long.perplexity_by_position import perplexity_by_position
 from xgen.parallel.launch import launch
-from xgen.pipelines.loading import load_checkpoint, load_folder
 from xgen.pipelines.prepare import data_folder
-from xgen.pipelines.target import Target
-from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
 from xgen.recipes.schema import Recipe
+from xgen.workspace.folders import Workspace, named_checkpoint, workspace_of
+from xgen.workspace.loading import load_checkpoint, load_folder
+from xgen.workspace.target import Target
 
 
 @dataclass(frozen=True)

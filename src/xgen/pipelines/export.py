@@ -19,11 +19,11 @@ from xgen.model.config import Compute
 from xgen.model.params import count
 from xgen.model.transformer import forward
 from xgen.parallel.launch import launch
-from xgen.pipelines.loading import Loaded, load_checkpoint
-from xgen.pipelines.target import Target, require_runnable
-from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.tokenizer.encoding import encode
+from xgen.workspace.folders import Workspace, named_checkpoint, workspace_of
+from xgen.workspace.loading import Loaded, load_checkpoint
+from xgen.workspace.target import Target, require_runnable
 
 PROOF_TEXT = """def area(width, height):
     \"\"\"Return the area of a rectangle.\"\"\"

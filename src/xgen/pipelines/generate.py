@@ -8,8 +8,6 @@ from pathlib import Path
 from xgen.core.errors import UserError
 from xgen.core.types import Conversation, Message
 from xgen.parallel.launch import launch
-from xgen.pipelines.loading import load
-from xgen.pipelines.target import Target
 from xgen.recipes.schema import Recipe
 from xgen.serve.config import Sampling
 from xgen.serve.engine import Engine
@@ -17,6 +15,8 @@ from xgen.serve.weights import Storage
 from xgen.tokenizer.chat import render_prompt
 from xgen.tokenizer.encoding import StreamDecoder, encode
 from xgen.tokenizer.specials import END_OF_TEXT
+from xgen.workspace.loading import load
+from xgen.workspace.target import Target
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from xgen.core.progress import say
 from xgen.export.huggingface import read_folder
 from xgen.model.params import count
 from xgen.parallel.launch import launch
-from xgen.pipelines.target import Target
-from xgen.pipelines.workspace import open_run
 from xgen.recipes.schema import Recipe, run_fingerprint
 from xgen.train.checkpoint import Checkpoints
 from xgen.train.stages import Stage
 from xgen.train.step import State
+from xgen.workspace.folders import open_run
+from xgen.workspace.target import Target
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from xgen.data.shards import open_prepared
 from xgen.model.params import Abstract, Params
 from xgen.parallel.launch import launch
 from xgen.pipelines.prepare import data_folder
-from xgen.pipelines.target import Target, require_runnable
-from xgen.pipelines.workspace import Workspace, named_checkpoint, open_run, workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.sources.intake import Intake
 from xgen.train.checkpoint import open_checkpoints
@@ -22,6 +20,8 @@ from xgen.train.loop import Job, train
 from xgen.train.stages import Place, Stage, last_steps
 from xgen.tune.datasets import dataset_named
 from xgen.tune.rows import Rows, batch_of, num_steps, rows_of, show
+from xgen.workspace.folders import Workspace, named_checkpoint, open_run, workspace_of
+from xgen.workspace.target import Target, require_runnable
 
 
 @dataclass(frozen=True)

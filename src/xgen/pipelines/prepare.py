@@ -23,11 +23,11 @@ from xgen.data.packing import merge, pack, row_order
 from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
 from xgen.data.tokens import TokenStore, open_tokens, read_token_counts, write_tokens
 from xgen.filters.catalog import Screen
-from xgen.pipelines.target import Target, require_runnable
 from xgen.recipes.schema import Recipe, data_fingerprint, to_plain
 from xgen.sources.catalog import read_snapshot, write_snapshot
 from xgen.tokenizer.specials import IDENTITY
 from xgen.train.stages import Stage, trained_tokens
+from xgen.workspace.target import Target, require_runnable
 
 Counts = dict[str, dict[str, Any]]
 

@@ -12,12 +12,12 @@ from xgen.core.types import Batch
 from xgen.data.loader import batch_of
 from xgen.parallel.launch import Hosts, is_first, join, launch, together
 from xgen.pipelines.prepare import prepare
-from xgen.pipelines.target import Target, require_runnable
-from xgen.pipelines.workspace import Workspace, open_run, workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.tokenizer.specials import END_OF_TEXT
 from xgen.train.loop import Job, train
 from xgen.train.stages import Place, num_steps, trained_tokens
+from xgen.workspace.folders import Workspace, open_run, workspace_of
+from xgen.workspace.target import Target, require_runnable
 
 
 def documents_apart(batch: Batch) -> Batch:

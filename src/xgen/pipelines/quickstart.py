@@ -18,9 +18,9 @@ from xgen.pipelines.instruct import instruct
 from xgen.pipelines.prepare import prepare
 from xgen.pipelines.pretrain import pretrain
 from xgen.pipelines.samples import sample
-from xgen.pipelines.target import Target, require_runnable
-from xgen.pipelines.workspace import Workspace, workspace_of
 from xgen.recipes.schema import Recipe
+from xgen.workspace.folders import Workspace, workspace_of
+from xgen.workspace.target import Target, require_runnable
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from xgen.core.ledger import RunFolder
 from xgen.core.progress import say
-from xgen.pipelines.target import Target, require_runnable
-from xgen.pipelines.workspace import workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.report.build import write
+from xgen.workspace.folders import workspace_of
+from xgen.workspace.target import Target, require_runnable
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from typing import Any
 from xgen import __version__
 from xgen.core.errors import UserError, suggest
 from xgen.core.ledger import RunFolder
-from xgen.pipelines.target import Target
 from xgen.recipes.schema import Recipe, from_plain, instruct_fingerprint, run_fingerprint, to_plain
 from xgen.train.stages import last_steps
+from xgen.workspace.target import Target
 
 
 @dataclass(frozen=True)

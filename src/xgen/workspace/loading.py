@@ -11,13 +11,13 @@ from xgen.model.config import ModelConfig
 from xgen.model.params import Params, abstract, table
 from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import layout_named, sharding
-from xgen.pipelines.target import Target
-from xgen.pipelines.workspace import Workspace, named_checkpoint, workspace_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
 from xgen.serve.weights import Storage
 from xgen.train.checkpoint import open_checkpoints
 from xgen.train.stages import place_of
+from xgen.workspace.folders import Workspace, named_checkpoint, workspace_of
+from xgen.workspace.target import Target
 
 
 @dataclass(frozen=True)
