@@ -9,8 +9,8 @@ SHELL := /bin/bash
 quickstart: .venv/installed  ## the whole pipeline on this machine, on real text
 	.venv/bin/xgen quickstart tiny
 
-test: $(TEST_VENV)/installed  ## every test that is not slow
-	$(TEST_VENV)/bin/python -m pytest -q
+test: $(TEST_VENV)/installed  ## every test that is not slow, two at a time
+	$(TEST_VENV)/bin/python -m pytest -q -n 2 --dist worksteal
 
 test-slow: $(TEST_VENV)/installed  ## the rest
 	$(TEST_VENV)/bin/python -m pytest -q -m slow

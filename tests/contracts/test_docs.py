@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.tree import ROOT, SOURCE, modules, pages, parsed, shown
+from golden import cli_page
 from xgen.cli import VERBS
 from xgen.parallel.launch import Hosts
 from xgen.recipes.schema import to_plain
@@ -127,6 +128,10 @@ def test_overrides_that_a_page_shows_are_values_of_the_recipe(page):
 def test_targets_of_make_that_a_page_names_exist(page):
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z][\w-]*)", page.read_text(), flags=re.MULTILINE)) - targets == set()
+
+
+def test_the_page_of_the_command_line_is_what_the_code_says():
+    assert cli_page.PAGE.read_text(encoding="utf-8") == cli_page.page(), "python tests/golden/write.py writes it anew"
 
 
 def test_decisions_are_numbered_without_gaps():

@@ -1,7 +1,9 @@
-"""Write the snapshots of all recipes anew: python tests/golden/write.py, then read the difference."""
+"""Write the snapshots of all recipes and docs/cli.md anew: python tests/golden/write.py, then read the difference."""
 
 import json
 from pathlib import Path
+
+from cli_page import PAGE, page
 
 from xgen.recipes.catalog import RECIPES
 from xgen.recipes.schema import to_plain
@@ -10,3 +12,4 @@ if __name__ == "__main__":
     for name, recipe in RECIPES.items():
         path = Path(__file__).parent / "recipes" / f"{name}.json"
         path.write_text(json.dumps(to_plain(recipe), indent=1) + "\n")
+    PAGE.write_text(page(), encoding="utf-8")
