@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-WALL_CLOCK = ("seconds", "tokens_per_second", "mfu", "mfu_causal")
+WALL_CLOCK = ("seconds", "tokens_per_second", "mfu", "mfu_causal", "compile_seconds", "validation_seconds")
 
 
 def environment() -> dict[str, str]:

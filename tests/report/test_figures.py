@@ -89,3 +89,15 @@ def test_smoothing_is_the_mean_of_the_neighbors_that_exist(values: list[float], 
     for i, value in enumerate(got):
         around = values[max(0, i - width // 2) : i - width // 2 + width]
         np.testing.assert_allclose(value, np.mean(around), atol=1e-9)
+
+
+def test_figure_1_has_a_point_for_each_measurement_on_held_out_documents(complete: RunFolder) -> None:
+    lines = complete.metrics.read()
+    assert "held-out documents" not in figures.loss_over_tokens(lines, TINY.stages)
+    for line in lines[9::10]:
+        line["validation_loss"] = line["loss"] + 0.5
+    svg = figures.loss_over_tokens(lines, TINY.stages)
+    found = points(svg, "validation")
+    assert len(found) == len(lines[9::10])
+    assert np.all(np.diff(found[:, 0]) > 0)
+    assert ">held-out documents</text>" in svg

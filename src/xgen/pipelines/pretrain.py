@@ -15,7 +15,7 @@ from xgen.pipelines.prepare import prepare
 from xgen.recipes.schema import Recipe
 from xgen.tokenizer.specials import END_OF_TEXT
 from xgen.train.loop import Job, train
-from xgen.train.stages import Place, num_steps, trained_tokens
+from xgen.train.stages import Place, Stage, num_steps, trained_tokens
 from xgen.workspace.folders import Workspace, open_run, workspace_of
 from xgen.workspace.target import Target, require_runnable
 
@@ -66,17 +66,13 @@ def pretrain(workspace: Workspace, strict: bool) -> RunFolder:
             )
             return _SEEN[recipe.documents](batch)
 
-        train(
-            run,
-            Job(
-                recipe.model,
-                recipe.stages,
-                recipe.optimizer,
-                recipe.compute,
-                recipe.execution,
-                recipe.seed,
-                documents_apart=recipe.documents == "apart",
-            ),
-            batch_at,
-        )
+        def held_out(stage: Stage) -> Batch:
+            rows = prepared.held_out()[: recipe.execution.validation_documents, : stage.context_length]
+            return _SEEN[recipe.documents](batch_of(rows, 0, len(rows)))
+
+        job = Job(
+            recipe.model, recipe.stages, recipe.optimizer, recipe.compute, recipe.execution, recipe.seed,
+            documents_apart=recipe.documents == "apart",
+        )  # fmt: skip
+        train(run, job, batch_at, held_out=held_out)
     return run

@@ -44,6 +44,11 @@ MICRO = dataclasses.replace(
     ),
     sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
     execution=dataclasses.replace(
-        TINY.execution, attention_block=128, loss_chunk=256, micro_batch_tokens=BATCH_TOKENS, checkpoint_every=5
+        TINY.execution,
+        attention_block=128,
+        loss_chunk=256,
+        micro_batch_tokens=BATCH_TOKENS,
+        checkpoint_every=5,
+        validate_every=0,
     ),
 )

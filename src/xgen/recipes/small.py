@@ -26,7 +26,7 @@ def _at(name: str, layers: int, dim: int, heads: int, ffn: int, peak: float, bat
 # 125M: 60M in layers, 66M in the two ends of the vocabulary. Checkpoints are near, so that runs may be short.
 SMALL = dataclasses.replace(
     _at("small", 12, 640, 10, 1_728, peak=6e-4, batch=524_288, tokens=500_000_000),
-    execution=dataclasses.replace(XGEN_7B.execution, micro_batch_tokens=32_768, checkpoint_every=50),
+    execution=dataclasses.replace(XGEN_7B.execution, micro_batch_tokens=32_768, checkpoint_every=50, validate_every=50),
 )
 XGEN_1B = _at("xgen_1b", 22, 2_048, 16, 5_504, peak=4e-4, batch=2_097_152, tokens=100_000_000_000)
 XGEN_3B = _at("xgen_3b", 26, 3_072, 24, 8_192, peak=3.5e-4, batch=4_194_304, tokens=300_000_000_000)

@@ -85,5 +85,7 @@ TINY = Recipe(
         micro_batch_tokens=BATCH_TOKENS,
         remat=False,
         checkpoint_every=80,
+        validate_every=56,
+        validation_documents=16,
     ),
 )

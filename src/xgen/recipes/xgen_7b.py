@@ -122,5 +122,7 @@ XGEN_7B = Recipe(
         micro_batch_tokens=8_192,
         remat=True,
         checkpoint_every=500,
+        validate_every=500,
+        validation_documents=256,
     ),
 )

@@ -69,6 +69,11 @@ def loss_over_tokens(lines: Sequence[Line], stages: Sequence[Stage]) -> str:
             loss_axes.plot(
                 *_thinned(tokens, _smooth(loss, window)), color=_color(index), linewidth=2.1, gid=f"curve-{index}"
             )
+        if held_out := [line for line in lines if "validation_loss" in line]:
+            tokens, loss = _over_tokens(held_out, "validation_loss")
+            style = {"color": INK, "marker": "o", "markersize": 3.2, "linewidth": 0.9}
+            loss_axes.plot(tokens, loss, gid="validation", label="held-out documents", **style)
+            loss_axes.legend(loc="upper right", labelcolor=INK, handlelength=2.4)
         rate_axes.plot(*_thinned(*_over_tokens(lines, "learning_rate")), color=MUTED, linewidth=1.4)
         loss_axes.set_ylabel("cross-entropy (nats per token)")
         rate_axes.set(

@@ -89,6 +89,10 @@ class Execution:
     """Tokens after which one more checkpoint is kept for good; 0 keeps those of stages alone."""
     say_every_seconds: float = 60.0
     """Seconds between lines of progress."""
+    validate_every: int = 0
+    """Steps between two measurements of the loss on held-out documents, also where a stage ends; 0 for none at all."""
+    validation_documents: int = 64
+    """Held-out documents that it is measured on, each cut to the context of the stage."""
     data_axis: int = 1
     """Devices that hold the same weights and read different rows."""
     fsdp_axis: int = 1
@@ -99,3 +103,12 @@ class Execution:
     """Devices that share heads, feed-forward and vocabulary."""
     layout: str = "data_and_model"
     """An entry of parallel/rules.py."""
+
+    def __post_init__(self) -> None:
+        counts = (self.attention_block, self.loss_chunk, self.micro_batch_tokens, self.checkpoint_every, self.keep_last)
+        if min(*counts, self.validation_documents) < 1 or min(self.validate_every, self.keep_every_tokens) < 0:
+            raise UserError(
+                f"a way of execution with a count that is too small ({self})",
+                "positive counts; validate-every and keep-every-tokens may be 0",
+                "Check the values of execution.",
+            )

@@ -1,6 +1,7 @@
 """The training loop: one for pre-training and tuning, with what to read and where to start given as values."""
 
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ from xgen.train.checkpoint import Checkpoints
 from xgen.train.config import Execution, OptimizerConfig, SpikeRule
 from xgen.train.optimizer import make_optimizer
 from xgen.train.probe import require_true_attention
+from xgen.train.programs import Programs, abstract_batch
 from xgen.train.recorder import Recorder, Sent
 from xgen.train.schedule import learning_rate
 from xgen.train.spikes import UNLIMITED, Detector, is_spike
 from xgen.train.stages import Place, Stage, last_steps, num_steps, place_of, steps_every, trained_tokens
-from xgen.train.step import State, initial_state, make_step, place, require_divisible, shardings_of
+from xgen.train.step import State, Step, initial_state, make_step, place, require_divisible, shardings_of
+from xgen.train.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -81,34 +84,51 @@ def train(
     job: Job,
     batch_at: Callable[[Place], Batch],
     start_params: Callable[[Abstract], Params] | None = None,
+    held_out: Callable[[Stage], Batch] | None = None,
 ) -> None:
     """Train `job` into `run`, from its last checkpoint if there is one, to the end of the plan.
 
     `batch_at` gives the batch of a place in the plan, and depends on nothing else. `start_params` gives the weights
-    to start from, in the shapes and places it is handed; without it they are drawn from the seed. Raises `Stopped`
-    after SIGTERM or SIGINT, with everything saved.
+    to start from, in the shapes and places it is handed; without it they are drawn from the seed. `held_out` gives
+    rows of a stage's context that are measured and never trained on. Raises `Stopped` after SIGTERM or SIGINT, with
+    everything saved.
     """
-    # ---- Machine: mesh, layout, compiled step -----------------------------------------------------------------
+    # ---- Machine: mesh, layout, programs ----------------------------------------------------------------------
     placement = _placement(job)
-    require_true_attention(job.compute, job.model.head_dim, job.documents_apart)
     optimizer = make_optimizer(job.optimizer, job.model)
     shardings = shardings_of(job.model, optimizer, placement)
     rows = placement.of("row", "position")
-    step_of = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, placement)
+    abstract_state = _abstract_state(job, optimizer, shardings)
     total_steps, total_tokens = num_steps(job.stages), trained_tokens(job.stages)
-    ends, rule = last_steps(job.stages), job.optimizer.spikes
+    ends, rule, measured_every = last_steps(job.stages), job.optimizer.spikes, max(job.execution.validate_every, 1)
     kept = {*ends, *steps_every(job.stages, job.execution.keep_every_tokens)}
 
     with (
         Checkpoints(run.checkpoints, tuple(sorted(kept)), job.execution.keep_last) as checkpoints,
         _Signals() as signals,
         ThreadPoolExecutor(1) as ahead,
+        ThreadPoolExecutor(2) as background,
     ):
         # ---- Start: restore, or begin ------------------------------------------------------------------------
         if (saved := checkpoints.steps()) and saved[-1] >= total_steps:
             say(f"  {run.path.name}: all {total_steps:,} steps are trained")
             return
-        abstract_state = _abstract_state(job, optimizer, shardings)
+        programs = Programs(_compiler(job, optimizer, placement, abstract_state), background)
+        validation = None
+        if held_out is not None and job.execution.validate_every:
+            weights: Abstract = abstract_state.params  # pyright: ignore[reportAssignmentType]  (shapes, not arrays)
+            passes = job.execution.micro_batch_tokens
+            validation = Validation(job.model, job.compute, passes, placement, held_out, weights, background)
+
+        def prepare(index: int) -> None:
+            """Have the programs made of a stage and, while it trains, of the next."""
+            for stage in job.stages[index : index + 2]:
+                programs.begin(stage)
+                if validation is not None:
+                    validation.programs.begin(stage)
+
+        prepare(place_of(job.stages, saved[-1] if saved else 0).stage_index)
+        require_true_attention(job.compute, job.model.head_dim, job.documents_apart)
         done, restored = checkpoints.load_newest(abstract_state)
         state = restored or _begin(job, optimizer, shardings, abstract_state, start_params)
         if is_first():
@@ -130,25 +150,33 @@ def train(
                     where = place_of(job.stages, step)
                     rate = learning_rate(job.optimizer, where.tokens_before + where.stage.batch_tokens, total_tokens)
                     limits = detector.limits(where.stage.name, step + 1)
+                    prepare(where.stage_index)
                     on_device = place(batch.result(), rows)
                     if step + 1 < total_steps:
                         batch = ahead.submit(batch_at, place_of(job.stages, step + 1))
                     used = limits if rule.action == "skip" else UNLIMITED
-                    state, numbers = step_of(state, on_device, jnp.float32(rate), used)
-                    sent = Sent(where, rate, limits, numbers)
+                    asked = time.perf_counter()
+                    step_of = programs.of(where.stage)
+                    waited = time.perf_counter() - asked
+                    state, numbers = step_of(state, on_device, np.float32(rate), used)
+                    sent = Sent(where, rate, limits, numbers, waited)
                     step += 1
 
-                # ---- Look at the step before; before a save, also at this one --------------------------------------
+                # ---- Look at the step before; before a save or a validation, also at this one ----------------------
                 stops = signals.asks(step)
                 ended = sent is not None and step in ends
                 saves = sent is not None and (step in kept or step % job.execution.checkpoint_every == 0 or stops)
-                looked, pending = ([pending, sent], None) if saves or sent is None else ([pending], sent)
+                validates = validation is not None and sent is not None and (ended or step % measured_every == 0)
+                at_once = saves or validates or sent is None
+                looked, pending = ([pending, sent], None) if at_once else ([pending], sent)
                 for one in filter(None, looked):
                     line = recorder.line_of(one)
                     spiked = is_spike(line["loss"], line["grad_norm"], one.limits)
                     if spiked:
                         line["spike"] = rule.action
                         _speak_of_spike(line, one.limits, rule, detector.in_a_row + 1)
+                    if validates and one is sent and line.get("spike") != "rewind":
+                        recorder.validate(line, validation.loss, state.params, one.where.stage)
                     recorder.write(line)
                     detector.add(line)
                     progress.move_to(line["tokens"], f"stage {line['stage']} loss {line['loss']:.3f}")
@@ -182,6 +210,20 @@ def train(
         checkpoints.wait()
         if is_first():
             run.write_result("saves", checkpoints.saves)
+
+
+def _compiler(
+    job: Job, optimizer: optax.GradientTransformation, placement: Placement, abstract_state: State
+) -> Callable[[Stage], Step]:
+    """Build what compiles the step for the batches of a stage."""
+    step = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, placement)
+    number, where = jax.ShapeDtypeStruct((), jnp.float32), placement.of("row", "position")
+
+    def compile_for(stage: Stage) -> Step:
+        batch = abstract_batch(stage.rows_per_batch, stage.context_length, where)
+        return step.lower(abstract_state, batch, number, UNLIMITED).compile()  # pyright: ignore[reportFunctionMemberAccess]
+
+    return compile_for
 
 
 def _weights_before(
@@ -246,7 +288,8 @@ def _stage_line(run: RunFolder, stage: Stage) -> str:
     tenth = max(1, len(lines) // 10)
     first, last = (np.mean([line["loss"] for line in part]) for part in (lines[:tenth], lines[-tenth:]))
     seconds = sum(line["seconds"] for line in lines)
+    measured = f"  held-out {lines[-1]['validation_loss']:.3f}" if "validation_loss" in lines[-1] else ""
     return (
         f"  stage {stage.name:<8} context {stage.context_length:>5,}  {stage.trained_tokens:>9,} tokens  "
-        f"loss {first:.3f} -> {last:.3f}  {seconds:.0f} s"
+        f"loss {first:.3f} -> {last:.3f}{measured}  {seconds:.0f} s"
     )

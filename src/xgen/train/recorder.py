@@ -2,6 +2,7 @@
 
 import datetime
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ class Sent:
     rate: float
     limits: np.ndarray
     numbers: dict[str, jax.Array]
+    waited: float
+    """Seconds that it waited for its program to be compiled."""
 
 
 class Recorder:
@@ -50,11 +53,19 @@ class Recorder:
             "seconds": round(seconds, 4),
             "tokens_per_second": round(where.stage.batch_tokens / seconds, 1),
         }
+        if sent.waited >= 0.01:
+            line["compile_seconds"] = round(sent.waited, 3)
         if self._peak is not None:
             speed = line["tokens_per_second"] / (self._peak * jax.device_count())
             for name, causal in (("mfu", False), ("mfu_causal", True)):
                 line[name] = round(speed * flops_per_token(self._model, where.stage.context_length, causal), 4)
         return line
+
+    def validate(self, line: dict[str, Any], measure: Callable[..., float], *of: object) -> None:
+        """Add the loss on held-out rows, `measure(*of)`, to a line; the time it takes is no part of a step's."""
+        line["validation_loss"] = measure(*of)
+        now = time.perf_counter()
+        line["validation_seconds"], self._arrived = round(now - self._arrived, 4), now
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line, and say it where the last sentence is long ago."""
