@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.networks import FLOAT32, SMALL, batch_of, on_device, params_of
-from xgen.model.attention import blockwise, definition
+from xgen.model.attention import View, blockwise, definition
 from xgen.model.products import float32
 from xgen.model.transformer import forward, hidden
 
@@ -23,22 +23,19 @@ def random_qkv(length: int, seed: int) -> tuple[jax.Array, ...]:
 def test_blockwise_equals_the_definition_for_any_block_and_any_segments(length, block):
     q, k, v = random_qkv(length, block)
     segments = jnp.sort(jax.random.randint(jax.random.key(block), (2, length), 0, 4, dtype=jnp.int32), axis=1)
-    found, expected = (
-        jax.jit(kind, static_argnums=(6, 7))(q, k, v, segments, segments, 0, block, float32)
-        for kind in (blockwise, definition)
-    )
+    view = View(segments, segments, 0, block)
+    found = jax.jit(lambda *qkv: blockwise(*qkv, view, float32))(q, k, v)
+    expected = jax.jit(lambda *qkv: definition(*qkv, view, float32))(q, k, v)
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 def test_gradients_of_blockwise_equal_those_of_the_definition():
     q, k, v = random_qkv(37, 0)
-    segments = jnp.zeros((2, 37), jnp.int32)
+    segments = (jnp.arange(74, dtype=jnp.int32) // 9).reshape(2, 37)
+    view = View(segments, segments, 0, 16)
 
     def total(kind):
-        whole = jax.jit(
-            jax.grad(lambda *qkv: jnp.sum(jnp.sin(kind(*qkv, segments, segments, 0, 16, float32))), argnums=(0, 1, 2))
-        )
-        return whole(q, k, v)
+        return jax.jit(jax.grad(lambda *qkv: jnp.sum(jnp.sin(kind(*qkv, view, float32))), argnums=(0, 1, 2)))(q, k, v)
 
     for found, expected in zip(total(blockwise), total(definition), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -18,7 +18,7 @@ def is_rounded(x: jax.Array) -> bool:
     return bool(jnp.all(x.astype(jnp.bfloat16).astype(jnp.float32) == x))
 
 
-@pytest.mark.parametrize("spec", ["BLD,FD->BLF", "BLHK,BTHK->BHLT", "BHLT,BTHK->BLHK"])
+@pytest.mark.parametrize("spec", ["BLD,FD->BLF", "BLHK,BTHK->BHLT", "BHLT,BTHK->BLHK", "BHKT,BHTL->BHKL"])
 def test_gradients_are_products_of_rounded_inputs_kept_in_float32(spec):
     sizes = {"B": 2, "L": 24, "D": 16, "F": 20, "H": 3, "K": 8, "T": 24}
     left, right = spec.split("->")[0].split(",")

@@ -9,7 +9,8 @@ import pytest
 from model.networks import FLOAT32
 from xgen.core.errors import UserError
 from xgen.core.types import Batch
-from xgen.model.attention import ATTENTIONS, blockwise
+from xgen.model.attention import blockwise
+from xgen.model.variants import ATTENTIONS
 from xgen.pipelines.pretrain import documents_apart
 from xgen.tokenizer.specials import END_OF_TEXT
 from xgen.train.probe import require_true_attention
@@ -22,8 +23,9 @@ def test_blockwise_passes(apart, precision):
     require_true_attention(compute, 16, apart)
 
 
-def blind_to_segments(q, k, v, own, seen, first, block, einsum):
-    return blockwise(q, k, v, jnp.zeros_like(own), jnp.zeros_like(seen), first, block, einsum)
+def blind_to_segments(q, k, v, view, einsum):
+    blind = view._replace(own_BL=jnp.zeros_like(view.own_BL), seen_BT=jnp.zeros_like(view.seen_BT))
+    return blockwise(q, k, v, blind, einsum)
 
 
 def wrong_by_a_hundredth(*arguments):

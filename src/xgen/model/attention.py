@@ -5,18 +5,30 @@ Shape letters: B rows, L queries, T keys, H heads, K size of a head. Softmax is 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
-from xgen.model import kernels
 from xgen.model.products import Einsum
 
-Attention = Callable[..., jax.Array]
-"""(q_BLHK, k_BTHK, v_BTHK, segments_BL, segments_BT, first_query, block, einsum) -> read_BLHK; query l stands at the
-place first_query + l among the keys."""
+
+class View(NamedTuple):
+    """What queries may read: keys of their own segment that are not later than they are."""
+
+    own_BL: jax.Array
+    """The segment of each query."""
+    seen_BT: jax.Array
+    """The segment of each key."""
+    first_query: int | jax.Array
+    """The place of the first query among the keys."""
+    block: int
+    """Queries and keys that are handled at a time."""
+
+
+Attention = Callable[[jax.Array, jax.Array, jax.Array, View, Einsum], jax.Array]
+"""(q_BLHK, k_BTHK, v_BTHK, view, einsum) -> read_BLHK."""
 
 
 def attend(
@@ -57,41 +69,23 @@ def causal_mask(
     return (queries_L[:, None] >= keys_T[None, :])[None] & (segments_BL[:, :, None] == segments_BT[:, None, :])
 
 
-def definition(
-    q_BLHK: jax.Array,
-    k_BTHK: jax.Array,
-    v_BTHK: jax.Array,
-    segments_BL: jax.Array,
-    segments_BT: jax.Array,
-    first_query: int | jax.Array,
-    block: int,
-    einsum: Einsum,
-) -> jax.Array:
+def definition(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
     """Attend over a whole row at once: an L x L tensor for each head."""
-    return attend(q_BLHK, k_BTHK, v_BTHK, causal_mask(segments_BL, segments_BT, first_query), einsum)
+    return attend(q_BLHK, k_BTHK, v_BTHK, causal_mask(view.own_BL, view.seen_BT, view.first_query), einsum)
 
 
-def blockwise(
-    q_BLHK: jax.Array,
-    k_BTHK: jax.Array,
-    v_BTHK: jax.Array,
-    segments_BL: jax.Array,
-    segments_BT: jax.Array,
-    first_query: int | jax.Array,
-    block: int,
-    einsum: Einsum,
-) -> jax.Array:
-    """Attend from `block` queries to `block` keys at a time, with a running softmax and a backward pass of its own.
+def blockwise(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
+    """Attend from a block of queries to a block of keys at a time, with a running softmax and a backward of its own.
 
     No tensor is larger than block x block for each head, and blocks that causality makes void are never computed
     (Dao et al. 2022). Kept for the backward pass: the result and one number a query.
     """
-    length = q_BLHK.shape[1]
+    length, block = q_BLHK.shape[1], view.block
     scaled_BLHK = q_BLHK * q_BLHK.shape[-1] ** -0.5
     heads_first = [_padded(jnp.swapaxes(x, 1, 2), block, 2, 0) for x in (scaled_BLHK, k_BTHK, v_BTHK)]
     # Padding is of segments that nothing else has, so it reads nothing and is not read.
-    own, seen = _padded(segments_BL, block, 1, -2), _padded(segments_BT, block, 1, -1)
-    read_BHLK = _flash(*heads_first, own, seen, jnp.asarray(first_query, jnp.int32), block, einsum)
+    own, seen = _padded(view.own_BL, block, 1, -2), _padded(view.seen_BT, block, 1, -1)
+    read_BHLK = _flash(*heads_first, own, seen, jnp.asarray(view.first_query, jnp.int32), block, einsum)
     return jnp.swapaxes(jnp.asarray(read_BHLK), 1, 2)[:, :length]
 
 
@@ -111,13 +105,27 @@ def _num_key_blocks(query_block: jax.Array, first_query: jax.Array, block: int, 
 
 @partial(jax.custom_vjp, nondiff_argnums=(6, 7))
 def _flash(
-    q: jax.Array, k: jax.Array, v: jax.Array, own: jax.Array, seen: jax.Array, first: Any, block: int, einsum: Einsum
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    own: jax.Array,
+    seen: jax.Array,
+    first: jax.Array,
+    block: int,
+    einsum: Einsum,
 ) -> jax.Array:
     return _flash_forward(q, k, v, own, seen, first, block, einsum)[0]
 
 
 def _flash_forward(
-    q: jax.Array, k: jax.Array, v: jax.Array, own: jax.Array, seen: jax.Array, first: Any, block: int, einsum: Einsum
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    own: jax.Array,
+    seen: jax.Array,
+    first: jax.Array,
+    block: int,
+    einsum: Einsum,
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     lowest = jnp.finfo(jnp.float32).min
 
@@ -146,26 +154,33 @@ def _flash_forward(
 
 
 def _flash_backward(block: int, einsum: Einsum, kept: tuple, g: jax.Array) -> tuple[jax.Array | None, ...]:
+    """Give the gradients of q, k and v, with weights as keys x queries.
+
+    Then no product transposes them; as queries x keys two would, and XLA's CPU halves its speed for that.
+    """
     q, k, v, own, seen, first, read, logsum = map(jnp.asarray, kept)  # a constant arrives as NumPy's
-    delta = jnp.sum(g * read, axis=-1, keepdims=True)
+    delta_BH1L = jnp.swapaxes(jnp.sum(g * read, axis=-1, keepdims=True), 2, 3)
+    logsum_BH1L, k_BHKT = jnp.swapaxes(logsum, 2, 3), jnp.swapaxes(k, 2, 3)
 
     def queries(carry: tuple[jax.Array, ...], i: jax.Array) -> tuple[tuple[jax.Array, ...], jax.Array]:
-        q_BHLK, g_BHLK, logsum_BHL1, delta_BHL1 = (_block(x, i, block) for x in (q, g, logsum, delta))
+        q_BHLK, g_BHLK = _block(q, i, block), _block(g, i, block)
+        top, drop = _block(logsum_BH1L, i, block, 3), _block(delta_BH1L, i, block, 3)
         own_BL = _block(own, i, block, 1)
 
         def keys(j: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
             dq, dk, dv = carry
-            k_BHTK, v_BHTK = _block(k, j, block), _block(v, j, block)
-            mask = causal_mask(own_BL, _block(seen, j, block, 1), first + i * block, j * block)[:, None]
-            weights = jnp.where(mask, jnp.exp(einsum("BHLK,BHTK->BHLT", q_BHLK, k_BHTK) - logsum_BHL1), 0.0)
-            dv = _add(dv, einsum("BHLT,BHLK->BHTK", weights, g_BHLK), j * block)
-            pull = weights * (einsum("BHLK,BHTK->BHLT", g_BHLK, v_BHTK) - delta_BHL1)
-            dk = _add(dk, einsum("BHLT,BHLK->BHTK", pull, q_BHLK), j * block)
-            return dq + einsum("BHLT,BHTK->BHLK", pull, k_BHTK), dk, dv
+            mask_BLT = causal_mask(own_BL, _block(seen, j, block, 1), first + i * block, j * block)
+            mask = jnp.swapaxes(mask_BLT, 1, 2)[:, None]
+            scores = einsum("BHTK,BHLK->BHTL", _block(k, j, block), q_BHLK)
+            weights = jnp.where(mask, jnp.exp(scores - top), 0.0)
+            dv = _add(dv, einsum("BHTL,BHLK->BHTK", weights, g_BHLK), j * block)
+            pull = weights * (einsum("BHTK,BHLK->BHTL", _block(v, j, block), g_BHLK) - drop)
+            dk = _add(dk, einsum("BHTL,BHLK->BHTK", pull, q_BHLK), j * block)
+            return dq + einsum("BHKT,BHTL->BHKL", _block(k_BHKT, j, block, 3), pull), dk, dv
 
-        start = (jnp.zeros_like(q_BHLK), *carry)
+        start = (jnp.zeros_like(jnp.swapaxes(q_BHLK, 2, 3)), *carry)
         dq, dk, dv = jax.lax.fori_loop(0, _num_key_blocks(i, first, block, k.shape[2]), keys, start)
-        return (dk, dv), dq
+        return (dk, dv), jnp.swapaxes(dq, 2, 3)
 
     (dk, dv), dq = jax.lax.scan(queries, (jnp.zeros_like(k), jnp.zeros_like(v)), jnp.arange(q.shape[2] // block))
     return jnp.moveaxis(dq, 0, 2).reshape(q.shape), dk, dv, None, None, None
@@ -177,10 +192,3 @@ def _add(whole: jax.Array, part: jax.Array, start: jax.Array) -> jax.Array:
 
 
 _flash.defvjp(_flash_forward, _flash_backward)
-
-ATTENTIONS: dict[str, Attention] = {
-    "definition": definition,
-    "blockwise": blockwise,
-    "cudnn": kernels.cudnn,
-    "splash": kernels.splash,
-}

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from xgen.core.errors import UserError
+from xgen.model.attention import View
 from xgen.model.products import Einsum
 
 
@@ -28,39 +29,21 @@ def _require(platform: str, name: str, first_query: Any) -> None:
         )
 
 
-def cudnn(
-    q_BLHK: jax.Array,
-    k_BTHK: jax.Array,
-    v_BTHK: jax.Array,
-    segments_BL: jax.Array,
-    segments_BT: jax.Array,
-    first_query: int | jax.Array,
-    block: int,
-    einsum: Einsum,
-) -> jax.Array:
+def cudnn(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
     """NVIDIA's fused attention: inputs and result in bfloat16, softmax in float32. It does not know segments."""
-    _require("gpu", "cudnn", first_query)
+    _require("gpu", "cudnn", view.first_query)
     q, k, v = (x.astype(jnp.bfloat16) for x in (q_BLHK, k_BTHK, v_BTHK))
     return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn").astype(jnp.float32)
 
 
-def splash(
-    q_BLHK: jax.Array,
-    k_BTHK: jax.Array,
-    v_BTHK: jax.Array,
-    segments_BL: jax.Array,
-    segments_BT: jax.Array,
-    first_query: int | jax.Array,
-    block: int,
-    einsum: Einsum,
-) -> jax.Array:
+def splash(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
     """JAX's kernel for TPUs: inputs in bfloat16, softmax in float32; lengths in multiples of 128, segments known."""
-    _require("tpu", "splash", first_query)
+    _require("tpu", "splash", view.first_query)
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel, splash_attention_mask
 
     length, heads, size = q_BLHK.shape[1:]
     mask = splash_attention_mask.MultiHeadMask([splash_attention_mask.CausalMask((length, length))] * heads)
     kernel = splash_attention_kernel.make_splash_mha(mask, head_shards=1, q_seq_shards=1)
     q, k, v = (jnp.swapaxes(x, 1, 2).astype(jnp.bfloat16) for x in (q_BLHK * size**-0.5, k_BTHK, v_BTHK))
-    segments = splash_attention_kernel.SegmentIds(q=segments_BL, kv=segments_BT)
+    segments = splash_attention_kernel.SegmentIds(q=view.own_BL, kv=view.seen_BT)
     return jnp.swapaxes(jnp.asarray(jax.vmap(kernel)(q, k, v, segments)), 1, 2).astype(jnp.float32)

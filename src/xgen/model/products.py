@@ -54,49 +54,82 @@ def _int8_product(x: jax.Array, weight: Int8, float_einsum: Einsum) -> jax.Array
     return jax.lax.platform_dependent(x, weight.values_OI, cpu=blocks, default=fused) * weight.scales_O[None, None, :]
 
 
-def float32(spec: str, a: jax.Array, b: Any) -> jax.Array:
-    """Multiply in float32 on every platform (GPUs and TPUs would take fewer bits unless told not to)."""
-    if isinstance(b, Int8):
-        return _int8_product(a, b, float32)
+def _float32(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.einsum(spec, a, b, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
 
 
-def _rounded(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
+def _bfloat16(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
     a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
 
     def native(a: jax.Array, b: jax.Array) -> jax.Array:
         return jnp.einsum(spec, a, b, preferred_element_type=jnp.float32)
 
     def widened(a: jax.Array, b: jax.Array) -> jax.Array:
-        # The same numbers: a product of two bfloat16 is exact in float32. XLA's CPU lacks batched ones of this kind.
-        return float32(spec, a.astype(jnp.float32), b.astype(jnp.float32))
+        # The same numbers: a product of two bfloat16 is exact in float32.
+        return _float32(spec, a.astype(jnp.float32), b.astype(jnp.float32))
 
-    return jax.lax.platform_dependent(a, b, cpu=widened, default=native)
+    return jax.lax.platform_dependent(a, b, cpu=native if _batch_leads(spec) else widened, default=native)
+
+
+def _batch_leads(spec: str) -> bool:
+    """Whether what both inputs and the output share comes first: XLA's CPU refuses some other bfloat16 products."""
+    inputs, out = spec.split("->")
+    left, right = inputs.split(",")
+    shared = [name for name in left if name in right and name in out]
+    return list(left[: len(shared)]) == list(right[: len(shared)]) == shared
+
+
+class _Kind(NamedTuple):
+    """How a precision multiplies, and what it keeps an input as."""
+
+    product: Callable[[str, jax.Array, jax.Array], jax.Array]
+    dtype: Any
+
+
+_KINDS: dict[Precision, _Kind] = {
+    "float32": _Kind(_float32, jnp.float32),
+    "bfloat16_matmuls": _Kind(_bfloat16, jnp.bfloat16),
+}
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _product(precision: Precision, spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    return _KINDS[precision].product(spec, a, b)
+
+
+def _forward(
+    precision: Precision, spec: str, a: jax.Array, b: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    kind = _KINDS[precision]
+    return kind.product(spec, a, b), (a.astype(kind.dtype), b.astype(kind.dtype))
+
+
+def _backward(
+    precision: Precision, spec: str, kept: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    inputs, out = spec.split("->")
+    left, right = inputs.split(",")
+    kind, (a, b) = _KINDS[precision], kept
+    # Made once, for both products: else what made it is computed again inside the transposition that one of them needs.
+    g = jax.lax.optimization_barrier(g.astype(kind.dtype))
+    return kind.product(f"{out},{right}->{left}", g, b), kind.product(f"{left},{out}->{right}", a, g)
+
+
+_product.defvjp(_forward, _backward)
+
+
+def float32(spec: str, a: jax.Array, b: Any) -> jax.Array:
+    """Multiply in float32 on every platform (GPUs and TPUs would take fewer bits unless told not to)."""
+    if isinstance(b, Int8):
+        return _int8_product(a, b, float32)
+    return _product("float32", spec, a.astype(jnp.float32), b.astype(jnp.float32))  # pyright: ignore[reportCallIssue]
 
 
 def bfloat16_matmuls(spec: str, a: jax.Array, b: Any) -> jax.Array:
     """Round both inputs to bfloat16, accumulate in float32; every index of an input is in the other or the output."""
     if isinstance(b, Int8):
         return _int8_product(a, b, bfloat16_matmuls)
-    return _differentiable(spec, a, b)  # pyright: ignore[reportCallIssue]  (it counts one argument too few)
+    return _product("bfloat16_matmuls", spec, a, b)  # pyright: ignore[reportCallIssue]  (it counts two too few)
 
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _differentiable(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    return _rounded(spec, a, b)
-
-
-def _forward(spec: str, a: jax.Array, b: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _rounded(spec, a, b), (a.astype(jnp.bfloat16), b.astype(jnp.bfloat16))
-
-
-def _backward(spec: str, kept: tuple[jax.Array, jax.Array], g: jax.Array) -> tuple[jax.Array, jax.Array]:
-    inputs, out = spec.split("->")
-    left, right = inputs.split(",")
-    a, b = kept
-    return _rounded(f"{out},{right}->{left}", g, b), _rounded(f"{left},{out}->{right}", a, g)
-
-
-_differentiable.defvjp(_forward, _backward)
 
 PRODUCTS: dict[Precision, Einsum] = {"float32": float32, "bfloat16_matmuls": bfloat16_matmuls}

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32
 
-from xgen.model.attention import ATTENTIONS, attend_cached
+from xgen.model.attention import View, attend_cached
 from xgen.model.cache import Cache, write
 from xgen.model.config import Compute, ModelConfig
 from xgen.model.layers import rotary_table, rotate
 from xgen.model.params import Layered, Params, table
 from xgen.model.products import PRODUCTS, Einsum
-from xgen.model.variants import CIRCUITS, FFNS, NORMS
+from xgen.model.variants import ATTENTIONS, CIRCUITS, FFNS, NORMS
 from xgen.parallel.rules import Placement
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -61,7 +61,7 @@ def _attention_on(
             axes = placement.layout["position"]
             first = jax.lax.axis_index(axes) * q.shape[1]
             k, v, seen_BT = (jax.lax.all_gather(x, axes, axis=1, tiled=True) for x in (k, v, own_BL))
-        return ATTENTIONS[compute.attention](q, k, v, own_BL, seen_BT, first, compute.attention_block, einsum)
+        return ATTENTIONS[compute.attention](q, k, v, View(own_BL, seen_BT, first, compute.attention_block), einsum)
 
     if placement is None or placement.mesh.size == 1:
         return local

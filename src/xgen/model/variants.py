@@ -1,9 +1,11 @@
-"""What a block may be made of, by name; the report's choice is the first of each."""
+"""What a block may be made of and how it is computed, by name; the report's choice is the first of each."""
 
 from collections.abc import Callable
 
 import jax
 
+from xgen.model import kernels
+from xgen.model.attention import Attention, blockwise, definition
 from xgen.model.layers import rms_norm, swiglu
 
 Layer = dict[str, jax.Array]
@@ -19,3 +21,10 @@ def sequential(x_BLD: jax.Array, attention: Branch, ffn: Branch) -> jax.Array:
 NORMS = {"rms_norm": rms_norm}
 FFNS = {"swiglu": swiglu}
 CIRCUITS = {"sequential": sequential}
+ATTENTIONS: dict[str, Attention] = {
+    "definition": definition,
+    "blockwise": blockwise,
+    "cudnn": kernels.cudnn,
+    "splash": kernels.splash,
+}
+"""The same numbers in several ways: `execution` names one, and train/probe.py compares it with the definition."""

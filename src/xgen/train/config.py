@@ -72,7 +72,8 @@ class Execution:
     """How the same arithmetic is carried out on this machine; no part of a run's identity."""
 
     attention: str
-    """An entry of model/attention.py: "definition" (whole L x L tensor) or "blockwise" (linear in the length)."""
+    """An entry of ATTENTIONS in model/variants.py: "definition" (whole L x L tensor), "blockwise" (memory linear in
+    the length), or a kernel of one kind of device."""
     attention_block: int
     """Queries that blockwise attention handles at a time."""
     loss_chunk: int

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from xgen.core.errors import UserError
-from xgen.model.attention import ATTENTIONS, Attention, definition
+from xgen.model.attention import Attention, View, definition
 from xgen.model.config import Compute
 from xgen.model.products import PRODUCTS
+from xgen.model.variants import ATTENTIONS
 
 TOLERANCE = {"float32": 1e-4, "bfloat16_matmuls": 3e-2}
 """Largest difference of values of size one, by precision: three of bfloat16's last places."""
@@ -56,12 +57,8 @@ def _observed(
 
     @jax.jit
     def read(q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
-        result, backward = jax.vjp(
-            lambda *qkv: attention(
-                *qkv, segments, segments, 0, compute.attention_block, PRODUCTS[compute.precision]
-            ),
-            q, k, v,
-        )  # fmt: skip
+        view = View(segments, segments, 0, compute.attention_block)
+        result, backward = jax.vjp(lambda *qkv: attention(*qkv, view, PRODUCTS[compute.precision]), q, k, v)
         return (result, *backward(pull))
 
     once = [np.asarray(x) for x in read(q, k, v)]
