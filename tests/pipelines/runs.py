@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from xgen.recipes.micro import MICRO
+from xgen.train.stages import num_steps
+
+STEPS = num_steps(MICRO.stages)
 WALL_CLOCK = ("seconds", "tokens_per_second", "mfu", "mfu_causal", "compile_seconds", "validation_seconds")
 
 

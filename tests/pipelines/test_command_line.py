@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipelines.runs import base_of, environment, tuned_of, xgen
+from pipelines.runs import STEPS, base_of, environment, tuned_of, xgen
 from xgen.cli import VERBS, main
 
 
@@ -115,7 +115,7 @@ def test_a_run_folder_refuses_overrides_that_make_another_recipe(finished, capsy
     base = base_of(finished[0])
     line = refused(capsys, "pretrain", str(base), "--model.dim", "64", "--root", str(finished[0]))
     assert "the overrides make another recipe than that of" in line
-    assert "all 25 steps" in xgen(finished[0], "pretrain", str(base), "--execution.checkpoint-every", "7")
+    assert f"all {STEPS} steps" in xgen(finished[0], "pretrain", str(base), "--execution.checkpoint-every", "7")
 
 
 def test_a_hugging_face_folder_is_refused_where_a_run_is_needed(finished, capsys):
@@ -136,11 +136,11 @@ def test_a_recipe_file_of_another_version_is_refused(finished, capsys, tmp_path)
 def test_a_checkpoint_that_was_cut_short_is_named_and_nothing_is_lost(finished, tmp_path):
     shutil.copytree(base_of(finished[0]), tmp_path / "runs" / base_of(finished[0]).name)
     (tmp_path / "data").symlink_to(finished[0] / "data")
-    last = max((base_of(tmp_path) / "checkpoints").glob("25/**/d/*"), key=lambda path: path.stat().st_size)
+    last = max((base_of(tmp_path) / "checkpoints").glob(f"{STEPS}/**/d/*"), key=lambda path: path.stat().st_size)
     last.write_bytes(last.read_bytes()[:1000])
     before = (base_of(tmp_path) / "metrics.jsonl").read_bytes()
     output = xgen(tmp_path, "generate", "micro", "--prompt", "a", "--checkpoint", "base", code=2)
-    assert "checkpoints/25 cannot be read" in output
+    assert f"checkpoints/{STEPS} cannot be read" in output
     assert "delete it and training continues from step" in output
     assert (base_of(tmp_path) / "metrics.jsonl").read_bytes() == before
 

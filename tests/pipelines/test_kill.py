@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runs import assert_same_run, base_of, metrics_of, share_compiled_programs, start, tuned_of, xgen
+from pipelines.runs import STEPS, assert_same_run, base_of, metrics_of, share_compiled_programs, start, tuned_of, xgen
 
 PATIENCE = 240
 
@@ -41,9 +41,9 @@ def root(finished, tmp_path):
 def test_kill_9_while_saving_in_a_stage_and_at_its_end_changes_no_bit(finished, root):
     kill_when(root, lambda: lines_in(root) >= 3, signal.SIGKILL, "pretrain", "micro")
     kill_when(root, lambda: lines_in(root) >= 4 and is_saving(root), signal.SIGKILL, "pretrain", "micro")
-    kill_when(root, lambda: lines_in(root) >= 12, signal.SIGKILL, "pretrain", "micro")
+    kill_when(root, lambda: lines_in(root) >= 9, signal.SIGKILL, "pretrain", "micro")
     kill_when(root, lambda: lines_in(root) >= 16, signal.SIGKILL, "pretrain", "micro")
-    assert lines_in(root) < 25, "the run ended before it could be killed"
+    assert lines_in(root) < STEPS, "the run ended before it could be killed"
     output = xgen(root, "pretrain", "micro")
     assert "resuming after step" in output
     assert_same_run(base_of(root), base_of(finished[0]))
@@ -52,10 +52,10 @@ def test_kill_9_while_saving_in_a_stage_and_at_its_end_changes_no_bit(finished, 
 def test_sigterm_saves_and_ends_and_the_same_command_continues(finished, root):
     output = kill_when(root, lambda: lines_in(root) >= 7, signal.SIGTERM, "pretrain", "micro")
     done = metrics_of(base_of(root))[-1]["step"]
-    assert f"stopped after step {done} of 25; all is saved" in output
+    assert f"stopped after step {done} of {STEPS}; all is saved" in output
     assert "Traceback" not in output
     assert (base_of(root) / "checkpoints" / str(done)).is_dir()
-    assert f"resuming after step {done} of 25" in xgen(root, "pretrain", "micro")
+    assert f"resuming after step {done} of {STEPS}" in xgen(root, "pretrain", "micro")
     assert_same_run(base_of(root), base_of(finished[0]))
 
 

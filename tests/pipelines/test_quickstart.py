@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.runs import base_of, metrics_of, tuned_of, xgen
+from pipelines.runs import STEPS, base_of, metrics_of, tuned_of, xgen
 from xgen.core.ledger import read_json
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "micro_losses.json"
@@ -41,8 +41,8 @@ def test_tuning_runs_the_program_that_the_last_stages_compiled(finished):
 
 def test_loss_falls_and_every_step_is_logged_once(finished):
     lines = metrics_of(base_of(finished[0]))
-    assert [line["step"] for line in lines] == list(range(1, 26))
-    assert [line["tokens"] for line in lines] == [256 * step for step in range(1, 26)]
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert [line["tokens"] for line in lines] == [256 * step for step in range(1, STEPS + 1)]
     assert lines[-1]["loss"] < lines[0]["loss"] - 0.3
 
 
@@ -56,7 +56,7 @@ def test_every_part_left_its_result(finished):
         "saves",
         "teaching",
     }
-    assert read_json(tuned / "parent.json") == {"run": base.name, "step": 25}
+    assert read_json(tuned / "parent.json") == {"run": base.name, "step": STEPS}
     stages = read_json(base / "results" / "perplexity.json")["stages"]
     assert [(stage["name"], stage["context_length"]) for stage in stages] == [("1a", 64), ("1b", 128), ("2", 128)]
     page = (base / "report.html").read_text()
@@ -69,7 +69,7 @@ def test_run_again_it_says_that_all_is_done_and_changes_nothing(finished):
     kept = {path: path.read_bytes() for path in root.glob("runs/*/results/*.json")}
     checkpoints = sorted(root.glob("runs/*/checkpoints/*"))
     output = xgen(root, "quickstart", "micro")
-    assert "all 25 steps are trained" in output
+    assert f"all {STEPS} steps are trained" in output
     assert "data    complete" in output
     assert "is there and proven" in output
     assert {path: path.read_bytes() for path in kept} == kept

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from pipelines.runs import base_of, environment, metrics_of, share_compiled_programs
+from pipelines.runs import STEPS, base_of, environment, metrics_of, share_compiled_programs
 
 
 def start_both(root) -> list[subprocess.Popen]:
@@ -41,22 +41,22 @@ def test_two_processes_pass_a_stage_boundary_one_is_killed_and_both_resume(finis
     root = share_compiled_programs(tmp_path / "several", finished[0] / ".cache")
     both = start_both(root)
     deadline = time.monotonic() + 200
-    while lines_in(root) < 14 and time.monotonic() < deadline and all(one.poll() is None for one in both):
+    while lines_in(root) < 10 and time.monotonic() < deadline and all(one.poll() is None for one in both):
         time.sleep(0.01)
-    assert lines_in(root) >= 14, [one.communicate()[0] for one in both if one.poll() is not None]
+    assert lines_in(root) >= 10, [one.communicate()[0] for one in both if one.poll() is not None]
     both[1].send_signal(signal.SIGKILL)
     time.sleep(1)
     both[0].send_signal(signal.SIGKILL)
     for one in both:
         one.communicate()
-    assert lines_in(root) < 25, "the run ended before it could be killed"
+    assert lines_in(root) < STEPS, "the run ended before it could be killed"
 
     both = start_both(root)
     outputs = [one.communicate(timeout=300)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], outputs
     assert "resuming after step" in outputs[0]
     found, alone = metrics_of(base_of(root)), metrics_of(base_of(finished[0]))
-    assert [line["step"] for line in found] == list(range(1, 26))
+    assert [line["step"] for line in found] == list(range(1, STEPS + 1))
     np.testing.assert_allclose([line["loss"] for line in found], [line["loss"] for line in alone], rtol=1e-5)
 
 

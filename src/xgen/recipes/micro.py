@@ -28,9 +28,9 @@ MICRO = dataclasses.replace(
         near_duplicate_share=0.5,
     ),
     stages=(
-        Stage("1a", context_length=64, tokens=12 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("1b", context_length=128, tokens=8 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
-        Stage("2", context_length=128, tokens=5 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
+        Stage("1a", context_length=64, tokens=8 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("1b", context_length=128, tokens=6 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-1"),
+        Stage("2", context_length=128, tokens=4 * BATCH_TOKENS, batch_tokens=BATCH_TOKENS, mixture="stage-2"),
     ),
     optimizer=OPTIMIZER,
     # Rows, betas and decay of the last stages, not section 4's, which the other recipes take: tuning then runs a
@@ -39,7 +39,7 @@ MICRO = dataclasses.replace(
         TINY.instruct,
         context_length=128,
         batch_conversations=2,
-        max_conversations=16,
+        max_conversations=8,
         optimizer=dataclasses.replace(OPTIMIZER, peak_learning_rate=5e-4, warmup_tokens=512),
     ),
     sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
