@@ -6,6 +6,8 @@ from contracts.tree import SOURCE, modules, parsed, shown
 
 LEDGER = SOURCE / "core" / "ledger.py"
 NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "huggingface_hub", "fsspec"}
+NETWORK |= {"wandb"}
+FOLLOWS_WHERE_THE_USER_ASKED = SOURCE / "train" / "followers.py"
 OPENS_WHAT_THE_USER_NAMED = SOURCE / "sources" / "addresses.py"
 PROGRAMS = {"pickle", "marshal", "shelve", "dill", "torch"}
 
@@ -52,9 +54,10 @@ def test_only_the_ledger_opens_files_for_writing():
 
 
 def test_nothing_reaches_for_a_network():
-    """One file may: it opens the address of a source, which the user named, and nothing else."""
+    """Two files may: one opens the address of a source, the other hands metrics to W&B, where the user named them."""
     reaching = {path: sorted(imported(path) & NETWORK) for path in modules() if imported(path) & NETWORK}
     assert "fsspec" in reaching.pop(OPENS_WHAT_THE_USER_NAMED), "the file that may is found"
+    assert reaching.pop(FOLLOWS_WHERE_THE_USER_ASKED) == ["wandb"]
     assert {shown(path): names for path, names in reaching.items()} == {}
 
 

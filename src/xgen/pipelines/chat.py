@@ -20,7 +20,7 @@ COMMANDS = "/reset forgets the conversation, /exit ends (so does Ctrl-D)"
 @dataclass(frozen=True)
 class Options:
     checkpoint: str = "latest"
-    """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
+    """"latest" (tuned if there is a tuned run), "base", "tuned", a stage, or a context (4K: its end)."""
     system: str = ""
     """A system message of your own; empty takes the template's."""
     weights: Storage = "float32"

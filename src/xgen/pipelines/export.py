@@ -38,7 +38,7 @@ TOLERANCE = 1e-4
 @dataclass(frozen=True)
 class Options:
     checkpoint: str = "latest"
-    """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
+    """"latest" (tuned if there is a tuned run), "base", "tuned", a stage, or a context (4K: its end)."""
     out: Path = Path()
     """The folder to write; by default huggingface/ inside the run."""
     dtype: StorageType = "float32"

@@ -24,7 +24,7 @@ class Options:
     prompt: str = ""
     """The text to continue; empty reads standard input."""
     checkpoint: str = "latest"
-    """"latest" (tuned if there is a tuned run), "base", "tuned", or the name of a stage."""
+    """"latest" (tuned if there is a tuned run), "base", "tuned", a stage, or a context (4K: its end)."""
     as_text: bool = False
     """Continue the text as it stands, also with a tuned model, which is otherwise asked in its template."""
     weights: Storage = "float32"

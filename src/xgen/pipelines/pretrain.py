@@ -14,8 +14,9 @@ from xgen.parallel.launch import Hosts, is_first, join, launch, together
 from xgen.pipelines.prepare import prepare
 from xgen.recipes.schema import Recipe
 from xgen.tokenizer.specials import END_OF_TEXT
+from xgen.train.followers import require_followers
 from xgen.train.loop import Job, train
-from xgen.train.stages import Place, Stage, num_steps, trained_tokens
+from xgen.train.stages import Place, Stage, num_steps, plan_lines, trained_tokens
 from xgen.workspace.folders import Workspace, open_run, workspace_of
 from xgen.workspace.target import Target, require_runnable
 
@@ -35,19 +36,30 @@ class Options:
     """Where runs/ and data/ lie."""
     strict: bool = False
     """While preparing data: stop at the first record that cannot be read, instead of counting and skipping it."""
+    show: bool = False
+    """Print the plan, with the steps and tokens that each stage's budget becomes, and do nothing."""
     hosts: Hosts = field(default_factory=Hosts)
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Prepare the data if that is not done yet, then train; run again, it continues or says that all is done."""
     require_runnable(target, "pretrain")
+    if options.show:
+        return _say_plan(recipe.name, recipe)
     join(options.hosts)
     pretrain(workspace_of(target, recipe, options.root), options.strict)
+
+
+def _say_plan(name: str, recipe: Recipe) -> None:
+    say(f"pretrain {name}: {num_steps(recipe.stages):,} steps, {trained_tokens(recipe.stages):,} tokens")
+    for line in plan_lines(recipe.stages):
+        say(line)
 
 
 def pretrain(workspace: Workspace, strict: bool) -> RunFolder:
     """Train the base run of a workspace to the end of its plan; of several processes, the first prepares and writes."""
     recipe = workspace.recipe
+    require_followers(recipe.execution.track)
     prepared = prepare(recipe, workspace.root, strict) if is_first() else None
     together("data are prepared")
     prepared = prepared or prepare(recipe, workspace.root, strict)
@@ -57,7 +69,7 @@ def pretrain(workspace: Workspace, strict: bool) -> RunFolder:
             open_run(workspace.base, recipe).write_result("data", prepared.manifest)
         together("the run folder is open")
         run = RunFolder.open(workspace.base)
-        say(f"pretrain {run.path.name}: {num_steps(recipe.stages):,} steps, {trained_tokens(recipe.stages):,} tokens")
+        _say_plan(run.path.name, recipe)
 
         def batch_at(where: Place):
             stage = where.stage

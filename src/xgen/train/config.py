@@ -94,6 +94,8 @@ class Execution:
     """Steps between two measurements of the loss on held-out documents, also where a stage ends; 0 for none at all."""
     validation_documents: int = 64
     """Held-out documents that it is measured on, each cut to the context of the stage."""
+    track: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Who follows metrics.jsonl besides; they need the extra `track`."""
     data_axis: int = 1
     """Devices that hold the same weights and read different rows."""
     fsdp_axis: int = 1

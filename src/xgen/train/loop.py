@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -25,6 +26,8 @@ from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import Placement, placement_of
 from xgen.train.checkpoint import Checkpoints
 from xgen.train.config import Execution, OptimizerConfig, SpikeRule
+from xgen.train.followers import following
+from xgen.train.memory import told_where_memory_ends
 from xgen.train.optimizer import make_optimizer
 from xgen.train.probe import require_true_attention
 from xgen.train.programs import Programs, abstract_batch
@@ -104,10 +107,12 @@ def train(
     kept = {*ends, *steps_every(job.stages, job.execution.keep_every_tokens)}
 
     with (
+        told_where_memory_ends(job.execution, job.stages),
         Checkpoints(run.checkpoints, tuple(sorted(kept)), job.execution.keep_last) as checkpoints,
         _Signals() as signals,
         ThreadPoolExecutor(1) as ahead,
         ThreadPoolExecutor(2) as background,
+        ExitStack() as stack,
     ):
         # ---- Start: restore, or begin ------------------------------------------------------------------------
         if (saved := checkpoints.steps()) and saved[-1] >= total_steps:
@@ -139,7 +144,8 @@ def train(
 
         # ---- Steps: one is computed while the numbers of the one before are written ------------------------------
         detector = Detector(rule, run.metrics.read())
-        recorder = Recorder(run, job.model, total_tokens, job.execution.say_every_seconds)
+        followers = stack.enter_context(following(run, job.execution.track, done))
+        recorder = Recorder(run, job.model, total_tokens, job.execution.say_every_seconds, followers)
         pending: Sent | None = None
         step = done
         batch = ahead.submit(batch_at, place_of(job.stages, step))
@@ -196,8 +202,7 @@ def train(
                 # ---- Save: at intervals, at the end of a stage, when asked to stop ---------------------------------
                 checkpoints.note_finished()
                 if saves:
-                    if is_first():
-                        run.metrics.sync()
+                    recorder.sync()
                     checkpoints.begin_save(step, state)
                 if ended and is_first():
                     say(_stage_line(run, place_of(job.stages, step - 1).stage))

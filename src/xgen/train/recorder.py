@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from xgen.core.ledger import RunFolder
 from xgen.core.progress import say
 from xgen.model.config import ModelConfig
 from xgen.model.flops import flops_per_token, peak_flops
+from xgen.train.followers import Follower
 from xgen.train.stages import Place
 
 
@@ -31,8 +32,16 @@ class Sent:
 class Recorder:
     """Waits for the numbers of steps and makes their lines; only the first of several processes writes them."""
 
-    def __init__(self, run: RunFolder, model: ModelConfig, total_tokens: int, say_every: float) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        model: ModelConfig,
+        total_tokens: int,
+        say_every: float,
+        followers: Sequence[Follower] = (),
+    ) -> None:
         self._run, self._model, self._total, self._say_every = run, model, total_tokens, say_every
+        self._followers = followers
         self._writes = jax.process_index() == 0
         self._arrived = self._said = time.perf_counter()
         self._peak = peak_flops(jax.devices()[0].device_kind)
@@ -71,9 +80,18 @@ class Recorder:
         """Append a line, and say it where the last sentence is long ago."""
         if self._writes:
             self._run.metrics.append(line)
+            for follower in self._followers:
+                follower.add(line)
         if self._writes and self._arrived - self._said >= self._say_every:
             self._said = self._arrived
             say(sentence(line, self._total))
+
+    def sync(self) -> None:
+        """Bring every line to the disk; called before the checkpoint that relies on them."""
+        if self._writes:
+            self._run.metrics.sync()
+            for follower in self._followers:
+                follower.flush()
 
 
 def sentence(line: dict[str, Any], total_tokens: int) -> str:

@@ -92,6 +92,31 @@ def last_steps(stages: tuple[Stage, ...]) -> tuple[int, ...]:
     return tuple(ends)
 
 
+def ends_by_name(stages: tuple[Stage, ...]) -> dict[str, int]:
+    """Name the ends of stages, as steps done: by the stage, and the last of a length by that, as "4K" or "512"."""
+    ends = dict(zip(stages, last_steps(stages), strict=True))
+    by_length = {_length(stage.context_length): end for stage, end in ends.items()}
+    return by_length | {stage.name: end for stage, end in ends.items()}
+
+
+def _length(tokens: int) -> str:
+    return f"{tokens // 1_024}K" if tokens % 1_024 == 0 else str(tokens)
+
+
+def plan_lines(stages: tuple[Stage, ...]) -> list[str]:
+    """Tell the rule by which budgets are rounded, and what it makes of each."""
+    width = max(len(stage.name) for stage in stages)
+    return [
+        "  a stage trains the whole number of batches that is nearest to its budget, one at least:",
+        *(
+            f"  stage {stage.name:<{width}}  context {stage.context_length:>6,}  {stage.tokens:,} tokens in batches of "
+            f"{stage.batch_tokens:,}: {stage.num_steps:,} steps, {stage.trained_tokens:,} tokens "
+            f"({stage.trained_tokens - stage.tokens:+,})"
+            for stage in stages
+        ),
+    ]
+
+
 def steps_every(stages: tuple[Stage, ...], tokens: int) -> tuple[int, ...]:
     """Give the numbers of done steps at which another `tokens` tokens have been trained; none for 0."""
     if not tokens:

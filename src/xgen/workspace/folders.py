@@ -18,7 +18,7 @@ from xgen import __version__
 from xgen.core.errors import UserError, suggest
 from xgen.core.ledger import RunFolder
 from xgen.recipes.schema import Recipe, from_plain, instruct_fingerprint, run_fingerprint, to_plain
-from xgen.train.stages import last_steps
+from xgen.train.stages import ends_by_name
 from xgen.workspace.target import Target
 
 
@@ -84,13 +84,12 @@ def _commit() -> str:
 
 
 def named_checkpoint(workspace: Workspace, choice: str) -> tuple[RunFolder, int]:
-    """Find a checkpoint by name: "latest" (tuned if there is a tuned run), "tuned", "base", or a stage's name."""
-    stages = workspace.recipe.stages
-    ends = dict(zip((stage.name for stage in stages), last_steps(stages), strict=True))
+    """Find a checkpoint by name: "latest" (tuned if there is a tuned run), "tuned", "base", a stage's, or a length."""
+    ends = ends_by_name(workspace.recipe.stages)
     if choice not in ("latest", "tuned", "base", *ends):
         raise UserError(
             f"there is no checkpoint '{choice}'",
-            "latest, tuned, base or the name of a stage",
+            "latest, tuned, base, the name of a stage or a context length",
             suggest(choice, ("latest", "tuned", "base", *ends)),
         )
     tuned_steps, base_steps = _steps(workspace.tuned), _steps(workspace.base)

@@ -10,12 +10,13 @@ from xgen.export.huggingface import is_tuned, read_folder
 from xgen.model.config import ModelConfig
 from xgen.model.params import Params, abstract, table
 from xgen.parallel.mesh import make_mesh
-from xgen.parallel.rules import layout_named, sharding
+from xgen.parallel.rules import placement_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
 from xgen.serve.weights import Storage
 from xgen.train.checkpoint import open_checkpoints
 from xgen.train.stages import place_of
+from xgen.train.step import require_divisible
 from xgen.workspace.folders import Workspace, named_checkpoint, workspace_of
 from xgen.workspace.target import Target
 
@@ -53,12 +54,12 @@ def load_checkpoint(workspace: Workspace, checkpoint: str) -> Loaded:
     """Read the weights of a checkpoint onto the recipe's mesh, without the optimizer's moments."""
     recipe = workspace.recipe
     run, step = named_checkpoint(workspace, checkpoint)
-    mesh = make_mesh(recipe.execution.data_axis, recipe.execution.model_axis)
-    layout = layout_named(recipe.execution.layout)
-    shapes = abstract(recipe.model)
+    ours, shapes = recipe.execution, abstract(recipe.model)
+    placement = placement_of(make_mesh(ours.data_axis, ours.model_axis, ours.fsdp_axis, ours.context_axis), ours.layout)
+    require_divisible(placement, recipe.model, ())
     placed = {
         row.name: jax.ShapeDtypeStruct(
-            shapes[row.name].shape, shapes[row.name].dtype, sharding=sharding(mesh, layout, row.meanings)
+            shapes[row.name].shape, shapes[row.name].dtype, sharding=placement.of(*row.meanings)
         )
         for row in table(recipe.model)
     }
