@@ -83,7 +83,7 @@ TINY = Recipe(
         attention_block=128,
         loss_chunk=512,
         micro_batch_tokens=BATCH_TOKENS,
-        remat=False,
+        remat="none",
         checkpoint_every=80,
     ),
 )

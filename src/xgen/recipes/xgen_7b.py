@@ -120,7 +120,7 @@ XGEN_7B = Recipe(
         attention_block=512,
         loss_chunk=4_096,
         micro_batch_tokens=8_192,
-        remat=True,
+        remat="full",
         checkpoint_every=500,
     ),
 )
