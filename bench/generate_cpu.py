@@ -25,7 +25,7 @@ from xgen.serve.config import Sampling, Stops
 from xgen.serve.engine import Engine
 
 CONFIG = ModelConfig(4, 256, 8, 768, 51_200, 1e-6, 10_000.0, 0.05)
-COMPUTE = Compute("float32", "definition", attention_block=64, loss_chunk=64, remat=False)
+COMPUTE = Compute("float32", "definition", attention_block=64, loss_chunk=64, remat="none")
 CONTEXT, PROMPT, NEW = 512, 64, 128
 
 

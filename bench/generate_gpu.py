@@ -18,7 +18,7 @@ from xgen.recipes.catalog import RECIPES
 from xgen.serve.decoding import Ends, State, decode
 from xgen.serve.sampler import Knobs, row_keys
 
-COMPUTE = Compute("bfloat16_matmuls", "definition", attention_block=512, loss_chunk=512, remat=False)
+COMPUTE = Compute("bfloat16_matmuls", "definition", attention_block=512, loss_chunk=512, remat="none")
 GREEDY = Knobs(jnp.float32(0), jnp.float32(1), jnp.int32(0), jnp.float32(1))
 GIB = 1 << 30
 

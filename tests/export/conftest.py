@@ -20,7 +20,7 @@ CONFIG = ModelConfig(
     num_layers=2, dim=16, num_heads=2, ffn_dim=24, vocab_size=51_200, norm_eps=1e-6, rope_base=10_000.0, init_std=0.02
 )
 RELEASE = Release(context_length=64, card="# a model\n", template="")
-COMPUTE = Compute(precision="float32", attention="definition", attention_block=8, loss_chunk=16, remat=False)
+COMPUTE = Compute(precision="float32", attention="definition", attention_block=8, loss_chunk=16, remat="none")
 
 
 class Exported(NamedTuple):

@@ -11,7 +11,7 @@ from xgen.model.params import Params, init
 SMALL = ModelConfig(
     num_layers=2, dim=32, num_heads=4, ffn_dim=64, vocab_size=96, norm_eps=1e-6, rope_base=10_000.0, init_std=0.1
 )
-FLOAT32 = Compute(precision="float32", attention="blockwise", attention_block=16, loss_chunk=64, remat=False)
+FLOAT32 = Compute(precision="float32", attention="blockwise", attention_block=16, loss_chunk=64, remat="none")
 
 
 def params_of(config: ModelConfig = SMALL, seed: int = 0) -> Params:

@@ -14,7 +14,7 @@ from xgen.model.params import shape_of, table
 from xgen.model.transformer import forward, hidden, logits
 
 TOLERANCE = 1e-4  # of the largest value
-COMPUTE = Compute(precision="float32", attention="blockwise", attention_block=8, loss_chunk=16, remat=True)
+COMPUTE = Compute(precision="float32", attention="blockwise", attention_block=8, loss_chunk=16, remat="full")
 
 
 def model(num_layers: int, dim: int, num_heads: int, ffn_dim: int, vocab_size: int, **other: float) -> ModelConfig:

@@ -33,7 +33,7 @@ def test_an_unknown_field_is_refused_and_named():
 def test_execution_tuning_and_sampling_are_no_part_of_a_base_run():
     other = dataclasses.replace(
         TINY,
-        execution=dataclasses.replace(TINY.execution, remat=True, data_axis=8),
+        execution=dataclasses.replace(TINY.execution, remat="full", data_axis=8),
         instruct=dataclasses.replace(TINY.instruct, epochs=2),
         sampling=dataclasses.replace(TINY.sampling, temperature=0.0),
     )

@@ -26,7 +26,12 @@ POISONED = 7  # from 0
 
 def job(action: str) -> Job:
     execution = Execution(
-        attention="blockwise", attention_block=16, loss_chunk=64, micro_batch_tokens=64, remat=False, checkpoint_every=5
+        attention="blockwise",
+        attention_block=16,
+        loss_chunk=64,
+        micro_batch_tokens=64,
+        remat="none",
+        checkpoint_every=5,
     )
     rule = dataclasses.replace(RULE, action=action)
     # Clipping would hide from the weights what the poison does to the gradient.

@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from xgen.model.products import Einsum
+
+READ = "read"
+"""The name of what heads read and what their backward pass needs beside it, for `REMATS` in model/transformer.py."""
 
 
 class View(NamedTuple):
@@ -71,7 +75,8 @@ def causal_mask(
 
 def definition(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
     """Attend over a whole row at once: an L x L tensor for each head."""
-    return attend(q_BLHK, k_BTHK, v_BTHK, causal_mask(view.own_BL, view.seen_BT, view.first_query), einsum)
+    mask_BLT = causal_mask(view.own_BL, view.seen_BT, view.first_query)
+    return checkpoint_name(attend(q_BLHK, k_BTHK, v_BTHK, mask_BLT, einsum), READ)
 
 
 def blockwise(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
@@ -149,7 +154,9 @@ def _flash_forward(
         return None, (read / total, top + jnp.log(total))
 
     _, (read, logsum) = jax.lax.scan(queries, None, jnp.arange(q.shape[2] // block))
-    read, logsum = (jnp.moveaxis(x, 0, 2).reshape(*q.shape[:3], x.shape[-1]) for x in (read, logsum))
+    read, logsum = (
+        checkpoint_name(jnp.moveaxis(x, 0, 2).reshape(*q.shape[:3], x.shape[-1]), READ) for x in (read, logsum)
+    )
     return read, (q, k, v, own, seen, first, read, logsum)
 
 

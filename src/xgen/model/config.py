@@ -42,6 +42,9 @@ class ModelConfig:
 Precision = Literal["float32", "bfloat16_matmuls"]
 """float32 everywhere, or with the inputs of matrix products rounded to bfloat16 (section 3)."""
 
+Remat = Literal["none", "full", "attention", "dots"]
+"""What the backward pass computes again in each layer: `REMATS` in model/transformer.py says what each keeps."""
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -51,4 +54,4 @@ class Compute:
     attention: str
     attention_block: int
     loss_chunk: int
-    remat: bool
+    remat: Remat

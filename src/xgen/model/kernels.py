@@ -12,8 +12,11 @@ import jax
 import jax.numpy as jnp
 
 from xgen.core.errors import UserError
-from xgen.model.attention import View
+from xgen.model.attention import READ, View
 from xgen.model.products import Einsum
+
+NAMELESS = ("dot_product_attention_fwd", "dot_product_attention_fwd_wrapper")
+"""Primitives whose results are what heads read (`READ`), without a name of their own: cuDNN's."""
 
 
 def _require(platform: str, name: str, first_query: Any) -> None:
@@ -43,7 +46,7 @@ def splash(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, 
 
     length, heads, size = q_BLHK.shape[1:]
     mask = splash_attention_mask.MultiHeadMask([splash_attention_mask.CausalMask((length, length))] * heads)
-    kernel = splash_attention_kernel.make_splash_mha(mask, head_shards=1, q_seq_shards=1)
+    kernel = splash_attention_kernel.make_splash_mha(mask, head_shards=1, q_seq_shards=1, residual_checkpoint_name=READ)
     q, k, v = (jnp.swapaxes(x, 1, 2).astype(jnp.bfloat16) for x in (q_BLHK * size**-0.5, k_BTHK, v_BTHK))
     segments = splash_attention_kernel.SegmentIds(q=view.own_BL, kv=view.seen_BT)
     return jnp.swapaxes(jnp.asarray(jax.vmap(kernel)(q, k, v, segments)), 1, 2).astype(jnp.float32)

@@ -5,6 +5,7 @@ Shape letters: B rows, L positions, D dim, H heads, K size of a head, F ffn.
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Float32, Int32
 
 from xgen.model.products import Einsum, Int8
@@ -38,6 +39,6 @@ def swiglu(
     einsum: Einsum,
 ) -> Float32[Array, "B L D"]:
     """down(silu(gate(x)) * up(x)), without biases."""
-    gate_BLF = einsum("BLD,FD->BLF", x_BLD, gate_FD)
-    up_BLF = einsum("BLD,FD->BLF", x_BLD, up_FD)
+    gate_BLF = checkpoint_name(einsum("BLD,FD->BLF", x_BLD, gate_FD), "gate")
+    up_BLF = checkpoint_name(einsum("BLD,FD->BLF", x_BLD, up_FD), "up")
     return einsum("BLF,DF->BLD", jax.nn.silu(gate_BLF) * up_BLF, down_DF)

@@ -8,11 +8,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float32, Int32
 
-from xgen.model.attention import View, attend_cached
+from xgen.model.attention import READ, View, attend_cached
 from xgen.model.cache import Cache, write
-from xgen.model.config import Compute, ModelConfig
+from xgen.model.config import Compute, ModelConfig, Remat
+from xgen.model.kernels import NAMELESS
 from xgen.model.layers import rotary_table, rotate
 from xgen.model.params import Layered, Params, table
 from xgen.model.products import PRODUCTS, Einsum
@@ -20,6 +22,15 @@ from xgen.model.variants import ATTENTIONS, CIRCUITS, FFNS, NORMS
 from xgen.parallel.rules import Placement
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+REMATS: dict[Remat, tuple[str, ...] | None] = {
+    "none": None,
+    "full": (),
+    "attention": (READ,),
+    "dots": ("q", "k", "v", READ, "attended", "gate", "up"),
+}
+"""What each layer keeps for its backward pass besides its input, by name; None keeps all. The rest is computed again:
+all of the layer, all but attention over the row, or only what is no matrix product."""
 
 
 def _block(
@@ -32,8 +43,9 @@ def _block(
         x_BLD = norm(x_BLD, layer["attention_norm"], config.norm_eps)
         heads = (*x_BLD.shape[:2], config.num_heads, config.head_dim)
         q_BLHK, k_BLHK, v_BLHK = (einsum("BLD,ED->BLE", x_BLD, layer[name]).reshape(heads) for name in "qkv")
-        read_BLHK = attend_over(rotate(q_BLHK, rotary), rotate(k_BLHK, rotary), v_BLHK)
-        return einsum("BLE,DE->BLD", read_BLHK.reshape(*x_BLD.shape[:2], -1), layer["o"])
+        turned = rotate(q_BLHK, rotary), rotate(k_BLHK, rotary), v_BLHK
+        read_BLHK = attend_over(*(checkpoint_name(x, name) for x, name in zip(turned, "qkv", strict=True)))
+        return checkpoint_name(einsum("BLE,DE->BLD", read_BLHK.reshape(*x_BLD.shape[:2], -1), layer["o"]), "attended")
 
     def ffn(x_BLD: jax.Array) -> jax.Array:
         x_BLD = norm(x_BLD, layer["ffn_norm"], config.norm_eps)
@@ -71,6 +83,19 @@ def _attention_on(
     )
 
 
+def _rematerialized(body: Callable, remat: Remat) -> Callable:
+    """Let a layer keep what `REMATS` names and compute the rest again."""
+    names = REMATS[remat]
+    if names is None:
+        return body
+    named = jax.checkpoint_policies.save_only_these_names(*names)
+
+    def kept(primitive: Any, *inputs: Any, **settings: Any) -> bool:
+        return named(primitive, *inputs, **settings) or (READ in names and primitive.name in NAMELESS)
+
+    return jax.checkpoint(body, policy=kept, prevent_cse=False)  # a scan keeps passes apart by itself
+
+
 def hidden(
     params: Params,
     tokens_BL: Int32[Array, "B L"],
@@ -98,9 +123,9 @@ def hidden(
         x_BLD = _block(x_BLD, layer, rotary, lambda q, k, v: read(q, k, v, segments_BL), config, einsum)
         return keep(x_BLD), None
 
-    if compute.remat:
-        body = jax.checkpoint(body)
-    x_BLD, _ = jax.lax.scan(body, keep(params["embed"][tokens_BL]), _layers(params, config))
+    x_BLD, _ = jax.lax.scan(
+        _rematerialized(body, compute.remat), keep(params["embed"][tokens_BL]), _layers(params, config)
+    )
     return NORMS[config.norm](x_BLD, params["final_norm"], config.norm_eps)
 
 

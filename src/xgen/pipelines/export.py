@@ -102,7 +102,7 @@ def _proof(params: dict[str, np.ndarray], recipe: Recipe, dtype: StorageType) ->
     """Ask our own network, in float32, what the folder must answer."""
     tokens = encode(PROOF_TEXT).astype(np.int32)[: recipe.context_length]
     stored = {name: jnp.asarray(value) for name, value in as_stored(params, dtype).items()}
-    compute = Compute("float32", "definition", attention_block=1, loss_chunk=1, remat=False)
+    compute = Compute("float32", "definition", attention_block=1, loss_chunk=1, remat="none")
     logits = jax.jit(forward, static_argnums=(2, 3))(stored, jnp.asarray(tokens)[None], recipe.model, compute)
     return Proof(tokens, np.asarray(logits)[0], TOLERANCE)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xgen.core.errors import UserError
+from xgen.model.config import Remat
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ class Execution:
     """Tokens whose logits exist at a time on a device."""
     micro_batch_tokens: int
     """Tokens in one forward and backward pass of a device; a batch is accumulated in float32 from whole passes."""
-    remat: bool
-    """Recompute each layer in the backward pass instead of keeping its activations."""
+    remat: Remat
+    """What each layer computes again in the backward pass instead of keeping it: "none", "full" (all but its input),
+    "attention" (all but its input and what its heads read), "dots" (all but results of matrix products)."""
     checkpoint_every: int
     """Steps between checkpoints; each stage also ends with one, which is kept."""
     keep_last: int = 2
