@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
 
 from xgen.core.errors import UserError
-from xgen.data.windows import mixed, run_hashes, word_hashes
+from xgen.data.windows import mixed
+from xgen.data.words import run_hashes, word_hashes
 
 SHINGLE = 5
 """Words in a row."""
