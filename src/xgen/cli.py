@@ -128,7 +128,8 @@ def _parse(verb: str, options: type, arguments: list[str]) -> tuple[Any, Any, An
         args=arguments[1:] if named else arguments,
         config=(tyro.conf.AvoidSubcommands,),
     )
-    return target, parsed.recipe, parsed.options
+    recipe = dataclasses.replace(parsed.recipe, data=parsed.recipe.data.unfolded())
+    return target, recipe, parsed.options
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from data.stores import sentence, store_of
 from xgen.data import filters
 from xgen.data.config import DataConfig
-from xgen.data.filters import HeldOut, HeldOutWindows, exact_duplicates, near_copies, window_hashes
+from xgen.data.filters import WINDOW, HeldOut, HeldOutWindows, exact_duplicates, near_copies
+from xgen.data.windows import window_hashes
 from xgen.tokenizer.encoding import encode, token_bytes
 
 CONFIG = DataConfig((), (), min_document_tokens=100, held_out_documents=1, near_duplicate_share=0.5)
@@ -92,7 +93,7 @@ def test_prose_that_was_wrapped_at_another_width_is_still_a_copy():
 
 
 def test_windows_count_no_whitespace_and_short_texts_have_none():
-    assert len(window_hashes(encode("a b c d e f g h i j k l m"))) == 1
-    assert len(window_hashes(encode("a\n\n\tb c d e f g h i  j k\r\nl m"))) == 1
-    assert len(window_hashes(encode("a b c d e f g h i j k l \n \n"))) == 0
+    assert len(window_hashes(encode("a b c d e f g h i j k l m"), WINDOW)) == 1
+    assert len(window_hashes(encode("a\n\n\tb c d e f g h i  j k\r\nl m"), WINDOW)) == 1
+    assert len(window_hashes(encode("a b c d e f g h i j k l \n \n"), WINDOW)) == 0
     assert not near("short", TEXT) and not near(TEXT, "short")

@@ -12,9 +12,11 @@ from xgen.core.errors import UserError
 from xgen.data.choice import FATES, Quota, choose
 from xgen.data.config import DataConfig, Mixture, Share
 from xgen.data.mixture import apportion, choose_held_out, shuffled, split, take
+from xgen.recipes.starcoder import LANGUAGES
 from xgen.recipes.xgen_7b import XGEN_7B
 from xgen.sources.config import Source
 
+GIGABYTES = dict(LANGUAGES)
 WEIGHTS = st.lists(st.floats(0.001, 100), min_size=1, max_size=20)
 
 
@@ -34,13 +36,24 @@ def test_the_mixture_of_table_2_comes_out_to_a_hundredth_of_a_point():
 
 
 def test_stage_2_of_the_report_is_half_a_second_draw_of_stage_1_and_half_starcoder():
-    first, second = (XGEN_7B.data.mixture(name) for name in ("stage-1", "stage-2"))
+    first, second = (XGEN_7B.data.unfolded().mixture(name) for name in ("stage-1", "stage-2"))
     assert round(first.total, 2) == 1374.52 and round(second.total, 6) == 110 and not first.second_draws
     shares = apportion(110_000_000, second.fractions())
-    assert shares.pop("starcoder") == 55_000_000
+    languages = {name: shares.pop(f"starcoder-{name}") for name in GIGABYTES}
+    assert len(languages) == 86 and abs(sum(languages.values()) - 55_000_000) < 86 and min(languages.values()) > 0
+    for name, gigabytes in GIGABYTES.items():
+        assert abs(languages[name] - 55_000_000 * gigabytes / sum(GIGABYTES.values())) < 1
     assert second.second_draws == set(shares) == set(first.fractions())
     for name, fraction in first.fractions().items():
         assert abs(shares[name] - 55_000_000 * fraction) < 1
+
+
+def test_the_languages_of_starcoder_weigh_what_its_report_adds_up_to():
+    formats, issues, commits, notebooks = 2.0, 54.40, 32.00, 7.12 + 6.00
+    assert sum(GIGABYTES.values()) + formats + issues + commits + notebooks == pytest.approx(766.95, abs=0.05)
+    percent = {name: round(100 * gigabytes / 766.95, 1) for name, gigabytes in GIGABYTES.items()}
+    stated = {"python": 7.9, "java": 11.3, "javascript": 8.4, "php": 7.9, "c": 7.0, "cpp": 6.4, "c-sharp": 5.8}
+    assert {name: percent[name] for name in stated} == stated
 
 
 @settings(deadline=None, max_examples=50)

@@ -1,6 +1,7 @@
 """`xgen audit` and `xgen prepare --show`: what is damaged is found and made again, and a plan writes nothing."""
 
 import hashlib
+import re
 
 import pytest
 
@@ -79,4 +80,5 @@ def test_the_plan_of_the_report_is_shown_to_the_token_and_writes_nothing(tmp_pat
     assert main(["prepare", "xgen_7b", "--show", "--root", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "redpajama-common-crawl" in said and "63.98" in said and "again" in said
+    assert "starcoder-zig" in said and re.search(r"together 86 +part +50\.00 ", said)
     assert not list(tmp_path.iterdir())

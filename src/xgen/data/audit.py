@@ -83,6 +83,10 @@ def plan_table(stages: Sequence[Any], mixtures: Mapping[str, Mixture]) -> Table:
             quota = quotas[share.source]
             totals[share.source] += quota
             rows.append((*head, share.source, share.draw, f"{100 * quota / stage.trained_tokens:.2f}", f"{quota:,}"))
+        for draw in dict.fromkeys(share.draw for share in mixture.shares) if mixture.second_draws else ():
+            drawn = [quotas[share.source] for share in mixture.shares if share.draw == draw]
+            percent = f"{100 * sum(drawn) / stage.trained_tokens:.2f}"
+            rows.append(("", "", f"together {len(drawn)}", draw, percent, f"{sum(drawn):,}"))
     whole = sum(totals.values())
     for number, (name, tokens) in enumerate(totals.items()):
         rows.append(("all" if number == 0 else "", "", name, "", f"{100 * tokens / whole:.2f}", f"{tokens:,}"))

@@ -1,6 +1,6 @@
 """What a run reads: sources, mixtures and the rules of cutting, as values (section 2 of the report)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from xgen.core.errors import UserError, suggest
@@ -85,6 +85,25 @@ class DataConfig:
                         "a source of this recipe",
                         suggest(share.source, names),
                     )
+
+    def unfolded(self) -> "DataConfig":
+        """Make a source of each folder of a source that names any, and give each its part of every share."""
+        parts = {source.name: source.unfolded() for source in self.sources}
+        return replace(
+            self,
+            sources=tuple(source for each in parts.values() for source, _ in each),
+            mixtures=tuple(
+                replace(
+                    mixture,
+                    shares=tuple(
+                        replace(share, source=source.name, weight=share.weight * part)
+                        for share in mixture.shares
+                        for source, part in parts[share.source]
+                    ),
+                )
+                for mixture in self.mixtures
+            ),
+        )
 
     def mixture(self, name: str) -> Mixture:
         """Return a mixture, or name the nearest one that exists."""

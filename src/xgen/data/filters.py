@@ -4,17 +4,15 @@ Document filters see one document while it is encoded. Corpus filters see all th
 out; training filters run after that, and judge only what would be trained on.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt16, UInt64
+from jaxtyping import Bool, UInt16
 
 from xgen.data.config import DataConfig
 from xgen.data.tokens import TokenStore
-from xgen.tokenizer.encoding import token_bytes
-from xgen.tokenizer.specials import NUM_ROWS
+from xgen.data.windows import window_hashes
 
 WINDOW = 13
 SLOT_BITS = 24
@@ -79,35 +77,6 @@ def why_dropped(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> str:
     return next((name for name, drops in DOCUMENT_FILTERS.items() if drops(tokens, config)), "")
 
 
-@functools.cache
-def _token_hashes() -> UInt64[np.ndarray, "V"]:
-    """Give each id a random number: 0 to whitespace, the same to ids that differ only in whitespace around them.
-
-    So a text that was indented or wrapped in another way still has the same windows.
-    """
-    stripped = [token_bytes(token).strip() for token in range(NUM_ROWS)]
-    numbers = {text: number for number, text in enumerate(dict.fromkeys([b"", *stripped]))}
-    return _mixed(np.array([numbers[text] for text in stripped], np.uint64))
-
-
-def _mixed(values: UInt64[np.ndarray, "*n"]) -> UInt64[np.ndarray, "*n"]:
-    """Spread values over 64 bits (the finalizer of splitmix64); 0 stays 0."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def window_hashes(tokens: UInt16[np.ndarray, "N"]) -> UInt64[np.ndarray, "W"]:
-    """Hash every window of WINDOW ids that are not whitespace; a document of fewer has none."""
-    values = _token_hashes()[tokens]
-    values = values[values != 0]
-    num_windows = max(0, len(values) - WINDOW + 1)
-    hashes = np.zeros(num_windows, np.uint64)
-    for start in range(WINDOW if num_windows else 0):
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + values[start : start + num_windows]
-    return _mixed(hashes)
-
-
 class HeldOutWindows:
     """The windows of all held-out documents, sorted, with the document that each belongs to."""
 
@@ -117,8 +86,8 @@ class HeldOutWindows:
         hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
         self.sizes = np.zeros(len(documents), np.int64)
         for number, tokens in enumerate(documents):
-            judged = np.unique(window_hashes(tokens[: held_out.context_length]))
-            others = np.setdiff1d(window_hashes(tokens), judged)
+            judged = np.unique(window_hashes(tokens[: held_out.context_length], WINDOW))
+            others = np.setdiff1d(window_hashes(tokens, WINDOW), judged)
             hashes += [judged, others]
             owners += [np.full(len(judged), number), np.full(len(others), len(documents))]
             self.sizes[number] = len(judged)
@@ -129,7 +98,7 @@ class HeldOutWindows:
 
     def share_with(self, tokens: UInt16[np.ndarray, "N"]) -> float:
         """Return the larger of two shares: of this document's windows that are held out, and of any held-out one's."""
-        all_hashes = window_hashes(tokens)
+        all_hashes = window_hashes(tokens, WINDOW)
         hashes = all_hashes[self.slots[all_hashes >> np.uint64(64 - SLOT_BITS)]]
         first = np.searchsorted(self.hashes, hashes, "left")
         behind = np.searchsorted(self.hashes, hashes, "right")

@@ -261,8 +261,8 @@ def _stage_counts(recipe: Recipe, choice: Choice) -> list[dict[str, Any]]:
 def as_rich(table: Table) -> RichTable:
     """Lay out a table of data/audit.py for the terminal."""
     shown = RichTable(title=table.title, title_justify="left", box=SIMPLE, padding=(0, 0))
-    for column in table.columns:
-        shown.add_column(column, no_wrap=True)
+    for column, cells in zip(table.columns, zip(table.columns, *table.rows, strict=True), strict=True):
+        shown.add_column(column, no_wrap=True, min_width=max(map(len, cells)))  # a number is never cut to fit
     for row in table.rows:
         shown.add_row(*row)
     return shown

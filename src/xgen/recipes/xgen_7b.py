@@ -3,6 +3,7 @@
 from xgen.data.config import DataConfig, Mixture, Share
 from xgen.model.config import ModelConfig
 from xgen.recipes.schema import Recipe
+from xgen.recipes.starcoder import LANGUAGES
 from xgen.serve.config import Sampling
 from xgen.sources.config import Source
 from xgen.train.config import Execution, OptimizerConfig
@@ -38,6 +39,7 @@ STARCODER = Source(
     max_tokens=0,
     licences="sources/the-stack-licences",  # rows carry none: joined by their id
     filters=("strict-licence", "code", *PRIVATE),
+    folders=LANGUAGES,  # section 2: "preserving the original weight of each"
 )
 
 

@@ -39,6 +39,7 @@ class File:
 
 def list_files(source: Source) -> list[File]:
     """List the files of a source, sorted by key; below a folder hidden ones are left alone."""
+    assert not source.folders, f"the folders of '{source.name}' are sources: DataConfig.unfolded"
     files = sorted(_far(source) if "://" in source.location else _here(source), key=lambda file: file.key)
     if not files:
         raise UserError(
