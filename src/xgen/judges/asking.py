@@ -142,6 +142,21 @@ def ask(speaker: Speaker, requests: Sequence[Request], record: Record) -> list[R
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A speaker with its record: what a task is handed."""
+
+    speaker: Speaker
+    record: Record
+
+    def replies(self, requests: Sequence[Request]) -> list[Reply]:
+        return ask(self.speaker, requests, self.record)
+
+    @property
+    def name(self) -> str:
+        return self.speaker.name
+
+
+@dataclass(frozen=True)
 class Replay:
     """A speaker that says nothing new: all must be in the record already."""
 
