@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from xgen.judges.asking import Asked, Record, Reply
+from xgen.tokenizer.encoding import decode, encode
 
 
 class Scripted:
@@ -14,10 +15,10 @@ class Scripted:
         self.say, self.name, self.asked = say, name, []
 
     def encode(self, text: str) -> list[int]:
-        return list(text.encode())
+        return encode(text).tolist()
 
     def decode(self, ids) -> str:
-        return bytes(ids).decode()
+        return decode(list(ids))
 
     def speak(self, requests, record: Record) -> None:
         self.asked += requests

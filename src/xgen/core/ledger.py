@@ -11,11 +11,13 @@ parent.json          for a tuned or imported run: where it comes from
 
 import contextlib
 import fcntl
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -169,14 +171,12 @@ class Journal:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """Read a file of one JSON value a line, blank lines left out; a missing or broken one is the user's to repair."""
+    """Read one JSON value a line, plain or .gz; a missing or broken file is the user's to repair."""
     try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror})", "a file of JSON lines", "Check the path."
-        ) from None
-    return [_json_line(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error})", "a file of JSON lines", "Check the path.") from None
+    return [_json_line(line, path, number) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
 
 
 def write_json_lines(path: Path, values: Iterable[Any]) -> None:

@@ -1,8 +1,8 @@
 """MT-Bench: 80 questions of two turns, answered and judged (section 5.2.2, tables 9 and 10).
 
-All that is the benchmark's is read from its own files in FastChat's layout: `question.jsonl`, `judge_prompts.jsonl`, and
-`<model>.jsonl` in `reference_answer` (for math, reasoning and coding) and in `model_answer`. Answers and judgments are
-written in the same formats, so that tools for those read ours.
+All that is the benchmark's is read from its own files in FastChat's layout: `question.jsonl`, `judge_prompts.jsonl`,
+and `<model>.jsonl` in `reference_answer` (for math, reasoning and coding) and in `model_answer`. Answers and judgments
+are written in the same formats, so that tools for those read ours.
 """
 
 import re
