@@ -136,7 +136,7 @@ def grade(rows: Sequence[Row], judge: Asked) -> list[Row]:
 
 
 def _graded(row: Row, judge: str, reply: Reply) -> Row:
-    grades = grades_of(reply.text) or dict.fromkeys(DIMENSIONS)
+    grades: Row = grades_of(reply.text) or dict.fromkeys(DIMENSIONS)
     return {**row, "judge": judge, "judgment": reply.failure or reply.text, "prompts": PROMPTS_VERSION, **grades}
 
 
