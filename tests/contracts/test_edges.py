@@ -2,13 +2,18 @@
 
 import ast
 
+import pytest
+
 from contracts.tree import SOURCE, modules, parsed, shown
 
 LEDGER = SOURCE / "core" / "ledger.py"
 NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "huggingface_hub", "fsspec"}
-NETWORK |= {"wandb"}
-FOLLOWS_WHERE_THE_USER_ASKED = SOURCE / "train" / "followers.py"
-OPENS_WHAT_THE_USER_NAMED = SOURCE / "sources" / "addresses.py"
+NETWORK |= {"wandb", "openai"}
+OPENS_WHAT_THE_USER_NAMED = {
+    SOURCE / "sources" / "addresses.py": "fsspec",
+    SOURCE / "train" / "followers.py": "wandb",
+    SOURCE / "judges" / "endpoint.py": "openai",
+}
 PROGRAMS = {"pickle", "marshal", "shelve", "dill", "torch"}
 
 
@@ -54,19 +59,20 @@ def test_only_the_ledger_opens_files_for_writing():
 
 
 def test_nothing_reaches_for_a_network():
-    """Two files may: one opens the address of a source, the other hands metrics to W&B, where the user named them."""
+    """Three files may: what a source, a follower of the metrics or a judge is reached at, the user named."""
     reaching = {path: sorted(imported(path) & NETWORK) for path in modules() if imported(path) & NETWORK}
-    assert "fsspec" in reaching.pop(OPENS_WHAT_THE_USER_NAMED), "the file that may is found"
-    assert reaching.pop(FOLLOWS_WHERE_THE_USER_ASKED) == ["wandb"]
+    for path, library in OPENS_WHAT_THE_USER_NAMED.items():
+        assert library in reaching.pop(path), "the files that may are found"
     assert {shown(path): names for path, names in reaching.items()} == {}
 
 
-def test_what_may_reach_for_a_network_names_no_address_and_imports_it_late():
-    constants = [node.value for node in ast.walk(parsed(OPENS_WHAT_THE_USER_NAMED)) if isinstance(node, ast.Constant)]
-    module = ast.get_docstring(parsed(OPENS_WHAT_THE_USER_NAMED), clean=False)
+@pytest.mark.parametrize("path", OPENS_WHAT_THE_USER_NAMED, ids=shown)
+def test_what_may_reach_for_a_network_names_no_address_and_imports_it_late(path):
+    constants = [node.value for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)]
+    module = ast.get_docstring(parsed(path), clean=False)
     addresses = [text for text in constants if isinstance(text, str) and "://" in text.replace(module, "")]
     assert addresses == ["://"] * len(addresses)
-    top = [node for node in parsed(OPENS_WHAT_THE_USER_NAMED).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    top = [node for node in parsed(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
     first = {name.split(".")[0] for node in top for name in [getattr(node, "module", None) or node.names[0].name]}
     assert not first & NETWORK
 

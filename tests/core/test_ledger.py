@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from xgen.core.errors import UserError, suggest
-from xgen.core.ledger import MetricsLog, RunFolder, fingerprint, locked, read_json, write_json, written_beside
+from xgen.core.ledger import Journal, MetricsLog, RunFolder, fingerprint, locked, read_json, write_json, written_beside
 
 
 def test_a_file_that_fails_half_way_leaves_what_was_there(tmp_path):
@@ -93,3 +93,19 @@ def test_a_user_error_survives_a_process_pool_and_a_suggestion_names_the_nearest
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "found; expected expected. do"
     assert suggest("tinny", ["tiny", "micro"]) == "Did you mean 'tiny'?"
     assert suggest("zzz", ["b", "a"]) == "Known: a, b."
+
+
+def test_a_journal_keeps_whole_lines_and_goes_on_after_a_half_one(tmp_path):
+    path = tmp_path / "folder" / "journal.jsonl"
+    journal = Journal(path)
+    assert journal.read() == []
+    for number in range(3):
+        journal.append({"number": number, "text": "a\nb\udc80"})
+    path.write_bytes(path.read_bytes()[:-4])
+    again = Journal(path)
+    assert [line["number"] for line in again.read()] == [0, 1]
+    again.append({"number": 3})
+    assert [line["number"] for line in Journal(path).read()] == [0, 1, 3]
+    path.write_bytes(b"{no json}\n" + path.read_bytes())
+    with pytest.raises(UserError, match=r"line 1 of .* is not valid JSON"):
+        Journal(path).read()

@@ -11,11 +11,14 @@ parent.json          for a tuned or imported run: where it comes from
 
 import contextlib
 import fcntl
+import gzip
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -137,6 +140,59 @@ class MetricsLog:
         if self.path.exists():
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+class Journal:
+    """A file of JSON lines that only grows: each is on disk before `append` returns, whichever thread calls it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._whole = False
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the complete lines; what a kill left of a last one is not a line."""
+        if not self.path.exists():
+            return []
+        lines = self.path.read_bytes().split(b"\n")[:-1]
+        return [_json_line(line, self.path, number) for number, line in enumerate(lines, start=1) if line.strip()]
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Add a line, after cutting off what a kill left of a last one."""
+        with self._lock:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                if not self._whole:
+                    file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
+                    self._whole = True
+                file.write(json.dumps(line).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """Read one JSON value a line, plain or .gz; a missing or broken file is the user's to repair."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error})", "a file of JSON lines", "Check the path.") from None
+    return [_json_line(line, path, number) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
+
+
+def write_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write one JSON value a line, complete or not at all."""
+    write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
+
+
+def _json_line(line: bytes, path: Path, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"line {number} of {path} is not valid JSON ({error})",
+            "one JSON value a line",
+            "Restore or remove the line.",
+        ) from None
 
 
 class RunFolder:

@@ -132,6 +132,32 @@ def tuning_loss(lines: Sequence[Line]) -> str:
         return _svg(figure, "figure-tuning", "Cross-entropy of the response tokens over a tuning run")
 
 
+def scores_by_category(models: Mapping[str, Mapping[str, int | float]], highest: int | float) -> str:
+    """Draw each model's scores as a closed line around the middle: one axis a category, `highest` at the rim."""
+    categories = list(dict.fromkeys(category for scores in models.values() for category in scores))
+    angles = [2 * np.pi * index / len(categories) for index in range(len(categories))]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.8, 5.4), layout="constrained")
+        axes = figure.subplots(subplot_kw={"projection": "polar"})
+        axes.set(ylim=(0, highest), theta_offset=np.pi / 2, theta_direction=-1)
+        axes.set_xticks(angles, categories)
+        axes.grid(color=GRID)
+        for index, (name, scores) in enumerate(models.items()):
+            values = [scores.get(category, np.nan) for category in categories]
+            axes.plot(
+                [*angles, angles[0]],
+                [*values, values[0]],
+                color=_color(index),
+                linewidth=1.9,
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=4,
+                gid=f"curve-{index}",
+                label=name,
+            )
+        figure.legend(loc="outside lower center", labelcolor=INK, handlelength=2.4)
+        return _svg(figure, "figure-categories", "Scores by category, one line for each model")
+
+
 def _color(index: int) -> str:
     return SERIES[index % len(SERIES)]
 

@@ -10,7 +10,7 @@ class PublishedTable:
     number: int
     title: str
     columns: tuple[str, ...]
-    rows: dict[str, tuple[float, ...]]
+    rows: dict[str, tuple[int | float, ...]]
     note: str = ""
 
 
