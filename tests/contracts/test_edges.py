@@ -5,8 +5,22 @@ import ast
 from contracts.tree import SOURCE, modules, parsed, shown
 
 LEDGER = SOURCE / "core" / "ledger.py"
-NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "huggingface_hub", "fsspec"}
+NETWORK = {
+    "socket",
+    "ssl",
+    "urllib",
+    "http",
+    "ftplib",
+    "requests",
+    "httpx",
+    "aiohttp",
+    "huggingface_hub",
+    "fsspec",
+    "datasets",
+}
 OPENS_WHAT_THE_USER_NAMED = SOURCE / "sources" / "addresses.py"
+READS_THE_HUB = SOURCE / "evals" / "files.py"
+PEER = SOURCE / "evals" / "huggingface.py"
 PROGRAMS = {"pickle", "marshal", "shelve", "dill", "torch"}
 
 
@@ -52,9 +66,10 @@ def test_only_the_ledger_opens_files_for_writing():
 
 
 def test_nothing_reaches_for_a_network():
-    """One file may: it opens the address of a source, which the user named, and nothing else."""
+    """Two files may: one opens the address of a source, which the user named, one the hub, where no folder is named."""
     reaching = {path: sorted(imported(path) & NETWORK) for path in modules() if imported(path) & NETWORK}
     assert "fsspec" in reaching.pop(OPENS_WHAT_THE_USER_NAMED), "the file that may is found"
+    assert reaching.pop(READS_THE_HUB) == ["datasets"]
     assert {shown(path): names for path, names in reaching.items()} == {}
 
 
@@ -69,7 +84,13 @@ def test_what_may_reach_for_a_network_names_no_address_and_imports_it_late():
 
 
 def test_nothing_that_is_read_can_run():
-    assert {shown(path): sorted(imported(path) & PROGRAMS) for path in modules() if imported(path) & PROGRAMS} == {}
+    """The peer is PyTorch's; it reads safetensors alone and runs no code of a folder."""
+    programs = {path: sorted(imported(path) & PROGRAMS) for path in modules() if imported(path) & PROGRAMS}
+    assert programs == {PEER: ["torch"]}
+    loads = [call for call in calls(PEER) if getattr(call.func, "attr", "") in ("from_pretrained", "load")]
+    flags = [{flag.arg: getattr(flag.value, "value", None) for flag in call.keywords} for call in loads]
+    assert len(flags) == 2 and all(flag["trust_remote_code"] is False for flag in flags)
+    assert sum(flag.get("use_safetensors", False) for flag in flags) == 1
     evaluated = [
         f"{shown(path)}:{call.lineno}"
         for path in modules()
