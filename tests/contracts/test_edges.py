@@ -8,12 +8,14 @@ from contracts.tree import SOURCE, modules, parsed, shown
 
 LEDGER = SOURCE / "core" / "ledger.py"
 NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "huggingface_hub", "fsspec"}
-NETWORK |= {"wandb", "openai"}
+NETWORK |= {"wandb", "openai", "datasets"}
 OPENS_WHAT_THE_USER_NAMED = {
     SOURCE / "sources" / "addresses.py": "fsspec",
     SOURCE / "train" / "followers.py": "wandb",
     SOURCE / "judges" / "endpoint.py": "openai",
+    SOURCE / "evals" / "files.py": "datasets",
 }
+PEER = SOURCE / "evals" / "huggingface.py"
 PROGRAMS = {"pickle", "marshal", "shelve", "dill", "torch"}
 
 
@@ -59,7 +61,7 @@ def test_only_the_ledger_opens_files_for_writing():
 
 
 def test_nothing_reaches_for_a_network():
-    """Three files may: what a source, a follower of the metrics or a judge is reached at, the user named."""
+    """Four files may: what a source, a data set, a follower or a judge is reached at, the user named."""
     reaching = {path: sorted(imported(path) & NETWORK) for path in modules() if imported(path) & NETWORK}
     for path, library in OPENS_WHAT_THE_USER_NAMED.items():
         assert library in reaching.pop(path), "the files that may are found"
@@ -78,7 +80,13 @@ def test_what_may_reach_for_a_network_names_no_address_and_imports_it_late(path)
 
 
 def test_nothing_that_is_read_can_run():
-    assert {shown(path): sorted(imported(path) & PROGRAMS) for path in modules() if imported(path) & PROGRAMS} == {}
+    """The peer is PyTorch's; it reads safetensors alone and runs no code of a folder."""
+    programs = {path: sorted(imported(path) & PROGRAMS) for path in modules() if imported(path) & PROGRAMS}
+    assert programs == {PEER: ["torch"]}
+    loads = [call for call in calls(PEER) if getattr(call.func, "attr", "") in ("from_pretrained", "load")]
+    flags = [{flag.arg: getattr(flag.value, "value", None) for flag in call.keywords} for call in loads]
+    assert len(flags) == 2 and all(flag["trust_remote_code"] is False for flag in flags)
+    assert sum(flag.get("use_safetensors", False) for flag in flags) == 1
     evaluated = [
         f"{shown(path)}:{call.lineno}"
         for path in modules()

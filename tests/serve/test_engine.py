@@ -123,6 +123,6 @@ def test_window_and_score_are_sums_of_the_plain_log_probabilities(engine):
         (rows[1, :3].tolist(), rows[1, 3:].tolist()),
         (rows[2, :20].tolist(), rows[2, 20:21].tolist()),
     ]
-    assert engine.score(requests) == pytest.approx(
+    assert [found.logprob for found in engine.score(requests)] == pytest.approx(
         [expected[0, 9:13].sum(), expected[1, 2:].sum(), expected[2, 19:20].sum()], abs=1e-3
     )

@@ -6,6 +6,7 @@ environment.json     versions, devices, commit; one entry for each start
 metrics.jsonl        one line a step
 checkpoints/         written by train/checkpoint.py
 results/<name>.json  what an evaluation, the samples or an export found; present means complete
+evaluations/<which>/ a suite's results for one checkpoint, written by evals/runner.py
 parent.json          for a tuned or imported run: where it comes from
 """
 
@@ -240,6 +241,13 @@ class RunFolder:
         """Return a result, or None where that part has not run yet."""
         path = self.path / "results" / f"{name}.json"
         return read_json(path) if path.exists() else None
+
+    def evaluations(self) -> dict[str, dict[str, Any]]:
+        """Return what suites found, by checkpoint and by task."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted((self.path / "evaluations").glob("*/*.json")):
+            found.setdefault(path.parent.name, {})[path.stem] = read_json(path)
+        return found
 
     def results(self) -> list[str]:
         return sorted(path.stem for path in (self.path / "results").glob("*.json"))

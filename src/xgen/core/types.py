@@ -54,6 +54,23 @@ class Batch(NamedTuple):
     segments: Int32[np.ndarray, "B L"]
 
 
+class Likelihood(NamedTuple):
+    """What a model thinks of a continuation: its log-probability (nats), and whether each token was the likeliest."""
+
+    logprob: float
+    greedy: bool
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an evaluation wants text: the likeliest tokens, or `num_samples` draws a prompt; `stops` end a text."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    num_samples: int = 1
+    stops: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Generation:
     """One sampled continuation: its ids without the stop token, their log-probabilities, and why it ended."""

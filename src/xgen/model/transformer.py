@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float32, Int32
 
-from xgen.model.attention import READ, View, attend_cached
+from xgen.model.attention import READ, View, attend, attend_cached
 from xgen.model.cache import Cache, write
 from xgen.model.config import Compute, ModelConfig, Remat
 from xgen.model.kernels import NAMELESS
@@ -158,6 +158,42 @@ def hidden_with_cache(
         x_BLD = _block(x_BLD, layer, rotary, attend_over, config, einsum)
     h_BLD = NORMS[config.norm](x_BLD, weights.whole["final_norm"], config.norm_eps)
     return h_BLD, Cache(tuple(keys), tuple(values))
+
+
+def hidden_of_forest(
+    weights: Layered,
+    tokens_BL: Int32[Array, "B L"],
+    positions_BL: Int32[Array, "B L"],
+    ends_BL: Int32[Array, "B L"],
+    block: int,
+    config: ModelConfig,
+    compute: Compute,
+) -> Float32[Array, "B L D"]:
+    """Read rows that hold trees of tokens, each tree laid out depth first, so that a shared beginning is read once.
+
+    The descendants of the token at place l are the places l + 1 to `ends` - 1, and a token sees its ancestors and
+    itself; its position is its depth. A chain, with `ends` = L, is a row as `hidden` reads it. Attends from `block`
+    places at a time (L is a multiple of it).
+    """
+    einsum = PRODUCTS[compute.precision]
+    rotary = rotary_table(positions_BL, config.head_dim, config.rope_base)
+    places_L = jnp.arange(tokens_BL.shape[1], dtype=jnp.int32)
+
+    def attend_over(q_BLHK: jax.Array, k_BLHK: jax.Array, v_BLHK: jax.Array) -> jax.Array:
+        def part(first: jax.Array) -> jax.Array:
+            queries_l = first + jnp.arange(block, dtype=jnp.int32)
+            own_BlHK = jax.lax.dynamic_slice_in_dim(q_BLHK, first, block, 1)
+            later_lL = queries_l[:, None] >= places_L[None, :]
+            mask_BlL = later_lL[None] & (queries_l[None, :, None] < ends_BL[:, None, :])
+            return attend(own_BlHK, k_BLHK, v_BLHK, mask_BlL, einsum)
+
+        read = jax.lax.map(part, jnp.arange(0, tokens_BL.shape[1], block, dtype=jnp.int32))
+        return jnp.moveaxis(read, 0, 1).reshape(q_BLHK.shape)
+
+    x_BLD = weights.whole["embed"][tokens_BL].astype(jnp.float32)
+    for layer in weights.layers:
+        x_BLD = _block(x_BLD, layer, rotary, attend_over, config, einsum)
+    return NORMS[config.norm](x_BLD, weights.whole["final_norm"], config.norm_eps)
 
 
 def logits(params: dict[str, Any], h_BLD: Float32[Array, "B L D"], compute: Compute) -> Float32[Array, "B L V"]:

@@ -1,20 +1,28 @@
-"""`xgen evaluate`: perplexity by position on held-out documents, for the model that each stage ended with."""
+"""`xgen evaluate`: perplexity by position for the model that each stage ended with, or a suite of benchmarks."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder, locked
 from xgen.core.progress import say
 from xgen.data.shards import Prepared, open_prepared
+from xgen.evals import harness, runner
+from xgen.evals.catalog import tasks_named
+from xgen.evals.files import identify
+from xgen.evals.huggingface import HuggingFaceModel
 from xgen.evals.long.perplexity_by_position import perplexity_by_position
+from xgen.evals.task import Candidate, Settings
 from xgen.parallel.launch import launch
 from xgen.pipelines.prepare import data_folder
 from xgen.recipes.schema import Recipe
+from xgen.report import benchmarks
+from xgen.serve.weights import Storage
+from xgen.tokenizer.encoding import ReleasedTokenizer
 from xgen.train.stages import last_steps, place_of
 from xgen.workspace.folders import Workspace, named_checkpoint, workspace_of
-from xgen.workspace.loading import load_checkpoint, load_folder
+from xgen.workspace.loading import load, load_checkpoint, load_folder
 from xgen.workspace.target import Target
 
 
@@ -23,14 +31,32 @@ class Options:
     root: Path = Path()
     """Where runs/ and data/ lie."""
     checkpoint: str = ""
-    """A stage, or a context, say 4K: where its last stage ends; empty measures every stage."""
+    """A stage, or a context, say 4K: where its last stage ends; with a suite also base or tuned. Empty measures
+    perplexity for every stage, and asks a suite of the tuned model, or of the base model where none is tuned."""
     held_out: Path = Path()
     """Prepared data whose held-out documents are read, for a Hugging Face folder; a run knows its own."""
+    suite: str = ""
+    """Benchmarks instead of perplexity: base, or names with commas between (lm-eval:<task> for one of lm-eval's)."""
+    data: Path | None = None
+    """Where the files of the benchmarks lie, in their authors' layouts; without it they come from the hub."""
+    limit: int = 0
+    """Ask only so many questions of each task, and of each subject of MMLU; 0 asks all."""
+    weights: Storage = "float32"
+    """How matrices are held while judged: float32, bfloat16 or int8."""
+    engine: Literal["xgen", "transformers"] = "xgen"
+    """Who computes; transformers judges a Hugging Face folder with PyTorch, as a peer."""
+    samples: int = 200
+    """Programs to draw for each problem of HumanEval."""
+    sandbox: Literal["strict", "limits"] = "strict"
+    """Where the programs run; limits is no protection against hostile code, for systems without namespaces."""
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Measure every stage of a run, or one Hugging Face folder; what is measured already is not measured again."""
     launch(options.root / ".cache")
+    if options.suite:
+        judge(target, recipe, options)
+        return
     if target.kind != "huggingface" or target.folder is None:
         evaluate(workspace_of(target, recipe, options.root), options.checkpoint)
         return
@@ -68,6 +94,54 @@ def evaluate(workspace: Workspace, checkpoint: str = "") -> RunFolder:
                 run.write_result("perplexity", {"stages": in_order})
             _say(f"stage {stage.name}", known[stage.name])
     return run
+
+
+def judge(target: Target, recipe: Recipe, options: Options) -> None:
+    """Ask one checkpoint a suite, keep each result as soon as it is there, and print it beside the report's rows."""
+    names = [name.strip() for name in options.suite.split(",")]
+    others = [name.removeprefix(harness.PREFIX) for name in names if name.startswith(harness.PREFIX)]
+    tasks = tasks_named(",".join(name for name in names if not name.startswith(harness.PREFIX)))
+    settings = Settings(options.limit, options.data, recipe.seed, options.samples, options.sandbox)
+    candidate, folder = _candidate(target, recipe, options)
+    with locked(folder):
+        say(f"evaluate {candidate.model.name}: {len(tasks) + len(others)} tasks, results in {folder}")
+        results = runner.run(tasks, candidate, settings, folder, _say_result)
+        for name in others:
+            results.append(harness.run(name, candidate, settings, folder))
+            _say_result(results[-1])
+    for title, table in benchmarks.tables({result["task"]: result for result in results}, candidate.model.name):
+        say(f"\n{title}\n\n{benchmarks.as_text(table)}")
+
+
+def _candidate(target: Target, recipe: Recipe, options: Options) -> tuple[Candidate, Path]:
+    """Load who is judged, and name the folder of the results: in the run, or for a folder under evaluations/."""
+    kind = "" if options.engine == "xgen" and options.weights == "float32" else f"-{options.engine}-{options.weights}"
+    about = {"engine": options.engine, "weights": options.weights, "precision": recipe.precision}
+    if target.kind == "huggingface" and target.folder is not None:
+        about |= {"model": target.folder.resolve().name, "files": identify(target.folder)}
+        folder = options.root / "evaluations" / f"{about['model']}-{about['files']}{kind}"
+        if options.engine == "transformers":
+            peer = HuggingFaceModel(target.folder, "bfloat16" if options.weights == "bfloat16" else "float32")
+            return Candidate(peer, peer.tokenizer, about), folder
+    elif options.engine == "transformers":
+        raise UserError(f"{target.text} is no Hugging Face folder", "one for transformers", "Export the run first.")
+    else:
+        run, step = named_checkpoint(workspace_of(target, recipe, options.root), options.checkpoint or "latest")
+        about |= {"model": run.path.name, "checkpoint": str(step)}
+        folder = run.path / "evaluations" / f"{step}{kind}"
+    model = load(target, recipe, options.root, options.checkpoint or "latest").engine(recipe, options.weights)
+    return Candidate(model, ReleasedTokenizer(), about), folder
+
+
+def _say_result(result: dict[str, Any]) -> None:
+    if "error" in result:
+        say(f"  {result['title']:<40} not measured: {result['error']}")
+        return
+    scores = [
+        f"{metric} {100 * score['value']:.2f} ± {100 * score['standard_error']:.2f}"
+        for metric, score in result["scores"].items()
+    ]
+    say(f"  {result['title']:<40} {', '.join(scores)}")
 
 
 def _say(name: str, found: dict[str, Any]) -> None:

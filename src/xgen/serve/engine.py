@@ -17,11 +17,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float32, Int32
 
 from xgen.core.errors import UserError
-from xgen.core.types import Generation
+from xgen.core.types import Decoding, Generation, Likelihood
 from xgen.model.cache import empty
 from xgen.model.config import Compute, ModelConfig
 from xgen.model.params import Params
-from xgen.serve import decoding, scoring
+from xgen.serve import decoding, forest, scoring
 from xgen.serve.config import MAX_STOP_IDS, Sampling, Stops
 from xgen.serve.decoding import Ends, State
 from xgen.serve.sampler import Knobs, row_keys
@@ -181,23 +181,31 @@ class Engine:
             self._compute,
         )
 
-    def generate(self, prompts: Sequence[Sequence[int]], max_new_tokens: int, seed: int) -> list[Generation]:
-        """Continue each prompt greedily, as an evaluation asks for it."""
-        return self.sample(prompts, Sampling(temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens, seed=seed))
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        seed: int,
+        decoding: Decoding = Decoding(),  # noqa: B008  (a frozen value)
+    ) -> list[Generation]:
+        """Continue each prompt as an evaluation asks for it: greedily, unless it says otherwise."""
+        sampling = Sampling(decoding.temperature, decoding.top_p, max_new_tokens, seed)
+        return self.sample(prompts, sampling, Stops(texts=decoding.stops), decoding.num_samples)
 
-    def score(self, requests: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
-        """Give log p(continuation | context) of each request, in request order."""
+    def score(self, requests: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Likelihood]:
+        """Give log p(continuation | context) of each request, in request order, from the weights as they are stored."""
         for context, continuation in requests:
-            self._check([*context, *continuation][:-1])
-        return scoring.score(self._params, requests, self._config, self._compute, self._bucket)
+            if not context or not continuation or len(context) + len(continuation) - 1 > self.context_length:
+                raise UserError(
+                    f"a context of {len(context):,} and a continuation of {len(continuation):,} tokens",
+                    f"at least one of each, and at most {self.context_length + 1:,} together for {self.name}",
+                    "Shorten the context.",
+                )
+        return forest.score(self._weights, requests, self._config, self._compute)
 
     def window(self, rows: Int32[np.ndarray, "N L"]) -> Float32[np.ndarray, "N L-1"]:
         """Give the log-probability of every token of full rows given the tokens before it, except the first."""
         return scoring.window(self._params, rows, self._config, self._compute)
-
-    def _bucket(self, length: int) -> int:
-        power = max(SHORTEST_BUCKET, 1 << (length - 1).bit_length())
-        return min(power, self.context_length)
 
     def _check(self, prompt: Sequence[int]) -> int:
         if not 0 < len(prompt) < self.context_length:

@@ -1,9 +1,8 @@
-"""Log-probabilities of given tokens, in batches of a bounded number of shapes.
+"""Log-probabilities of the tokens of full rows, a batch at a time (forest.py scores what has a context).
 
 Shape letters: N rows, B rows of a batch, L positions.
 """
 
-from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -41,27 +40,3 @@ def window(
         filled[: len(part)] = part
         found[start : start + batch] = np.asarray(_logprobs(params, filled, config, compute))[: len(part), :-1]
     return found
-
-
-def score(
-    params: Params,
-    requests: Sequence[tuple[Sequence[int], Sequence[int]]],
-    config: ModelConfig,
-    compute: Compute,
-    bucket_of: Callable[[int], int],
-) -> list[float]:
-    """Sum the log-probabilities of each continuation; requests of one bucket of length share batches."""
-    by_bucket: dict[int, list[int]] = {}
-    for index, (context, continuation) in enumerate(requests):
-        by_bucket.setdefault(bucket_of(len(context) + len(continuation)), []).append(index)
-    sums = [0.0] * len(requests)
-    for length, indexes in sorted(by_bucket.items()):
-        rows = np.zeros((len(indexes), length), np.int32)
-        for row, index in enumerate(indexes):
-            whole = [*requests[index][0], *requests[index][1]]
-            rows[row, : len(whole)] = whole
-        logprobs = window(params, rows, config, compute)
-        for row, index in enumerate(indexes):
-            first = len(requests[index][0]) - 1
-            sums[index] = float(logprobs[row, first : first + len(requests[index][1])].sum(dtype=np.float64))
-    return sums
