@@ -76,7 +76,7 @@ TEXTS = (
     "  def f(x):\n\n    return x\n",
     "a\tb \n",
     "",
-    "### Human: me? ### Assistant: no",
+    "## Human: me? # Assistant: no",
     "héllo 🤖 {{ x }}",
     "'\"\\n",
 )

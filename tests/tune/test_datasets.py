@@ -11,7 +11,8 @@ import zstandard
 from xgen.core.errors import UserError
 from xgen.core.types import Conversation, Document, Message
 from xgen.sources.intake import Intake
-from xgen.tune.datasets import DATASETS, dataset_named, messages, tasks_from_source
+from xgen.tune.config import InstructionSet
+from xgen.tune.datasets import MADE, files_of, read_set
 
 
 def say(*turns: tuple[str, str]) -> dict[str, Any]:
@@ -21,7 +22,8 @@ def say(*turns: tuple[str, str]) -> dict[str, Any]:
 GOOD = say(("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."), ("human", "Bye."), ("assistant", "Bye."))
 BAD = {
     "broken JSON": '{"messages": [',
-    "no list `messages`": [{"text": "a"}, {"messages": "a"}, [1], 3, {"messages": None}],
+    "JSON that is not an object": [[1], 3],
+    "no list `messages`": [{"text": "a"}, {"messages": "a"}, {"messages": None}],
     "a message without text": [{"messages": [{"role": "user"}]}, {"messages": ["a"]}, say(("user", 3))],  # type: ignore[arg-type]
     "the role 'tool'": say(("tool", "a"), ("assistant", "b")),
     "no human turn": [say(("assistant", "a")), {"messages": []}, say(("system", "a"))],
@@ -31,7 +33,8 @@ BAD = {
         say(("user", "a"), ("system", "b"), ("assistant", "c")),
     ],
     "no last response": [say(("user", "a")), say(("user", "a"), ("assistant", "b"), ("user", "c"))],
-    "an empty message": [say(("user", "a"), ("assistant", " \n")), say(("user", ""), ("assistant", "b"))],
+    "an empty response": say(("user", "a"), ("assistant", " \n")),
+    "an empty message": say(("user", ""), ("assistant", "b")),
 }
 
 
@@ -42,9 +45,13 @@ def write(path: Path, *rows: Any) -> Path:
     return path
 
 
-def read(path: Path, *, strict: bool = False, seed: int = 0) -> tuple[list[Conversation], Intake]:
+def chats(location: Path, layout: str = "messages") -> InstructionSet:
+    return InstructionSet("chats", layout, str(location), "MIT")
+
+
+def read(path: Path, *, strict: bool = False, layout: str = "messages") -> tuple[list[Conversation], Intake]:
     intake = Intake("chats", strict)
-    return list(messages([], str(path), seed, intake)), intake
+    return list(read_set(chats(path, layout), [], 0, intake)), intake
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
@@ -85,31 +92,44 @@ def test_a_file_that_was_cut_short_is_told(tmp_path: Path, name: str) -> None:
         read(path, strict=True)
 
 
-def test_a_location_that_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_location_without_files_is_refused(tmp_path: Path) -> None:
     for location in (tmp_path, tmp_path / "nowhere.jsonl"):
-        with pytest.raises(UserError, match=r"instruct\.location"):
-            read(location)
+        with pytest.raises(UserError, match=r"'chats'.*instruct\.datasets"):
+            files_of(chats(location))
 
 
-def test_conversations_come_in_the_order_of_the_seed(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", *[say(("user", str(i)), ("assistant", "b")) for i in range(40)])
-    orders = [[each.messages[0].text for each in read(path, seed=seed)[0]] for seed in (0, 0, 1)]
-    assert orders[0] == orders[1] != orders[2]
-    assert sorted(orders[0], key=int) == sorted(orders[2], key=int) == [str(i) for i in range(40)] != orders[0]
+@pytest.mark.parametrize("layout, named", [("alpaca", "messages"), ("sharegpt", "messages"), ("messages", "alpaca")])
+def test_a_file_of_another_layout_names_the_layout_that_it_has(tmp_path: Path, layout: str, named: str) -> None:
+    row = GOOD if named == "messages" else {"instruction": "a", "input": "", "output": "b"}
+    path = write(tmp_path / "a.jsonl", row, row)
+    with pytest.raises(UserError, match=rf"no object of .*a\.jsonl has the layout '{layout}'.*the layout .*{named}"):
+        read(path, layout=layout)
+
+
+def test_a_folder_is_read_in_the_order_of_its_files_and_what_is_no_json_is_counted(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.json"):
+        write(tmp_path / name, GOOD)
+    (tmp_path / "README.md").write_text("A data set.")
+    found, intake = read(tmp_path)
+    assert [each.key for each in found] == ["a.json:1", "b.jsonl:1"]
+    assert intake.skipped == {"a file that is neither JSON nor Parquet": 1}
 
 
 def test_tasks_do_not_depend_on_the_order_of_documents() -> None:
     code = "def {}(x):\n    '''Give it back twice.'''\n    y = 2 * x\n    return y\n"
     documents = [Document("code", f"{i}.py", code.format(f"f{i}"), "MIT") for i in range(9)]
-    intake = Intake("code", strict=False)
-    found = list(tasks_from_source(documents, "", 0, intake))
-    assert found == list(tasks_from_source(reversed(documents), "", 0, intake))
+
+    def tasks_from_source(documents, seed):
+        made = InstructionSet("tasks", MADE, "", "see each document")
+        return list(read_set(made, documents, seed, Intake("code", strict=False)))
+
+    found = tasks_from_source(documents, 0)
+    assert found == tasks_from_source(reversed(documents), 0)
     assert {each.key for each in found} == {f"{i}.py:f{i}:0" for i in range(9)}
-    other = list(tasks_from_source(documents, "", 1, intake))
+    other = tasks_from_source(documents, 1)
     assert [each.key for each in other] != [each.key for each in found]
 
 
-def test_an_unknown_dataset_is_named_with_the_nearest() -> None:
-    assert dataset_named("messages") is DATASETS["messages"]
+def test_an_unknown_layout_is_named_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Did you mean 'messages'"):
-        dataset_named("message")
+        files_of(chats(tmp_path, "message"))

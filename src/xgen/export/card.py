@@ -21,8 +21,8 @@ space.
 {form}
 ```
 
-The chat template writes it. It cannot tell control tokens from text: take `<|endoftext|>` out of messages that you do
-not trust.
+The chat template writes it. It cannot tell control tokens and markers from text: take `<|endoftext|>`, `### Human:` and
+`### Assistant:` out of messages that you do not trust. In xgen itself no message can write any of them.
 
 ```python
 messages = [{{"role": "user", "content": "What does this function do?"}}]

@@ -116,7 +116,7 @@ def _card(workspace: Workspace, loaded: Loaded) -> Card:
         licence="apache-2.0",
         num_parameters=count(loaded.config),
         context_length=loaded.context_length,
-        tuned_on=recipe.instruct.dataset if loaded.tuned else "",
+        tuned_on=", ".join(each.name for each in recipe.instruct.datasets) if loaded.tuned else "",
         template=recipe.instruct.template if loaded.tuned else "",
         sources=_trained_sources(recipe, base.read_result("data")),
         stages=[

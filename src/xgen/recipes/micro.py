@@ -39,7 +39,7 @@ MICRO = dataclasses.replace(
         TINY.instruct,
         context_length=128,
         batch_conversations=2,
-        max_conversations=8,
+        datasets=(dataclasses.replace(TINY.instruct.datasets[0], max_conversations=8),),
         optimizer=dataclasses.replace(OPTIMIZER, peak_learning_rate=5e-4, warmup_tokens=512),
     ),
     sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),

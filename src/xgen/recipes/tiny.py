@@ -7,7 +7,7 @@ from xgen.serve.config import Sampling
 from xgen.sources.config import Source
 from xgen.train.config import Execution, OptimizerConfig
 from xgen.train.stages import Stage
-from xgen.tune.config import InstructConfig
+from xgen.tune.config import InstructConfig, InstructionSet
 
 BATCH_TOKENS = 1024
 
@@ -59,12 +59,16 @@ TINY = Recipe(
     ),
     precision="float32",
     instruct=InstructConfig(
-        dataset="tasks_from_source",
+        name="tasks",
+        datasets=(
+            InstructionSet(
+                "tasks", "tasks_from_source", location="", licence="see each document", max_conversations=128
+            ),
+        ),
         template="report",
         context_length=192,
         batch_conversations=8,
         epochs=1,
-        max_conversations=128,
         # Section 4: Adam 0.9/0.99, cosine to a tenth.
         optimizer=OptimizerConfig(
             peak_learning_rate=5e-4,

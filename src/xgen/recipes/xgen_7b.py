@@ -8,7 +8,7 @@ from xgen.serve.config import Sampling
 from xgen.sources.config import Source
 from xgen.train.config import Execution, OptimizerConfig
 from xgen.train.stages import Stage
-from xgen.tune.config import InstructConfig
+from xgen.tune.config import InstructConfig, InstructionSet
 
 BATCH_TOKENS = 4_194_304  # LLaMA's 4M, as whole rows at every length
 PRIVATE = ("pii", "secrets")  # section 2 asks for safety without a rule: docs/decisions/0026
@@ -99,12 +99,13 @@ XGEN_7B = Recipe(
     ),
     precision="bfloat16_matmuls",  # section 3
     instruct=InstructConfig(
-        dataset="messages",
+        # Data of one's own; section 4's two are `xgen_7b+wizardlm` and `xgen_7b+general`.
+        name="messages",
+        datasets=(InstructionSet("messages", "messages", "tuning/messages", "not stated"),),
         template="report",
         context_length=8_192,
         batch_conversations=128,
         epochs=3,
-        max_conversations=0,
         optimizer=OptimizerConfig(
             peak_learning_rate=2e-5,
             final_fraction=0.1,

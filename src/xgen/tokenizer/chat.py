@@ -4,12 +4,15 @@ The form is text around text: its markers are ordinary words, the model has no t
 
 - Every text, marker or message, is encoded as data. The one control token, <|endoftext|>, is put here, after each
   response, and nowhere else: no message can end a response or the conversation, whatever is written in it.
-- A message that says "### Human:" gives the same ids as the marker and can look like one to the model; it moves no
-  boundary. What teaches is decided by the turns, not by the words, and a true later turn follows <|endoftext|>.
+- No message can forge a turn. Where one says "### Human:" or "### Assistant:", its "###" is encoded as "#" and "##":
+  the same text by other ids, so the ids of a marker stand where this file put one, and nowhere else.
+- What teaches is decided by the turns, not by the words.
 - Where pieces meet, nothing merges: their ids are the ids of the whole text (tested), so pieces cost no tokens, and
   what `render_prompt` gives is the exact beginning of what `render` trains on.
 """
 
+import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -68,7 +71,10 @@ def template_named(name: str) -> Template:
 
 
 def render(conversation: Conversation, template: str) -> list[Piece]:
-    """Give the pieces of a finished conversation, in order: what a row of instruction tuning holds."""
+    """Give the pieces of a finished conversation, in order: what a row of instruction tuning holds.
+
+    Four for each exchange: a marker, the human's message, a marker, the response with its <|endoftext|>.
+    """
     _require_turns(conversation, last="assistant")
     return list(_pieces(conversation, template_named(template)))
 
@@ -81,22 +87,29 @@ def render_prompt(conversation: Conversation, template: str) -> list[int]:
 
 def _pieces(conversation: Conversation, form: Template) -> Iterator[Piece]:
     for turn, message in enumerate(conversation.messages):
-        said = encode(" " + message.text).tolist()
+        said = said_ids(" " + message.text)
         if message.role == "assistant":
             yield Piece((*said, END_OF_TEXT), teaches=True)
         else:
             before = _opening(conversation.system or form.system, form) if turn == 0 else form.between
-            yield Piece(_marker(before + form.human), teaches=False)
+            yield Piece(tuple(said_ids(before + form.human, len(before))), teaches=False)
             yield Piece(tuple(said), teaches=False)
-            yield Piece(_marker(form.assistant), teaches=False)
+            yield Piece(tuple(encode(form.assistant).tolist()), teaches=False)
+
+
+MARKERS = {form.human.strip() for form in TEMPLATES.values()} | {form.assistant.strip() for form in TEMPLATES.values()}
+FORGED = re.compile("|".join(sorted(map(re.escape, MARKERS))))
+
+
+def said_ids(text: str, end: int | None = None) -> list[int]:
+    """Encode what somebody says, up to `end`, and what follows it: no marker in what is said has a marker's ids."""
+    forged = FORGED.finditer(text, 0, len(text) if end is None else end)
+    cuts = [0, *(found.start() + 1 for found in forged), len(text)]
+    return [token for start, end in itertools.pairwise(cuts) for token in encode(text[start:end]).tolist()]
 
 
 def _opening(system: str, form: Template) -> str:
     return system + form.after_system if system else ""
-
-
-def _marker(text: str) -> tuple[int, ...]:
-    return tuple(encode(text).tolist())
 
 
 def _require_turns(conversation: Conversation, last: str) -> None:

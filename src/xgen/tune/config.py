@@ -1,32 +1,65 @@
-"""How a base model is tuned on conversations: a value (section 4 of the report)."""
+"""How a base model is tuned on conversations: values (section 4 of the report)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from xgen.core.errors import UserError
 from xgen.train.config import OptimizerConfig
 
 
 @dataclass(frozen=True)
-class InstructConfig:
-    """One tuning run; the optimizer's warm-up counts the tokens of padded rows."""
+class InstructionSet:
+    """A named set of conversations: a layout, where it reads, and which of it is taken."""
 
-    dataset: str
-    """An entry of DATASETS in tune/datasets.py."""
+    name: str
+    layout: str
+    """An entry of LAYOUTS in tune/layouts.py, or "tasks_from_source", which asks about the run's own sources."""
+    location: str
+    """A file, a folder or an address; empty for a set that is made from the run's own sources."""
+    licence: str
+    max_conversations: int = 0
+    """Conversations kept, by the order of a shuffle; 0 keeps all."""
+    min_tokens: int = 0
+    """Shorter conversations are left out: section 4 takes long examples alone from SCROLLS."""
+    when_long: Literal["drop", "cut_turns", "cut_prompt"] = "drop"
+    """What becomes of a conversation that is longer than a row: left out, the exchanges that fit, or its longest
+    question without its end."""
+    ask: str = ""
+    """What is asked about a text that comes without a question."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_conversations, self.min_tokens) < 0 or not self.name:
+            raise UserError(
+                f"an instruction set with an empty name or a negative count ({self})",
+                "a name, counts of at least 0",
+                "Check instruct.datasets.",
+            )
+
+
+@dataclass(frozen=True)
+class InstructConfig:
+    """One tuning run; the optimizer's warm-up counts the positions of rows, padding too."""
+
+    name: str
+    datasets: tuple[InstructionSet, ...]
     template: str
     """An entry of TEMPLATES in tokenizer/chat.py."""
     context_length: int
     batch_conversations: int
     epochs: int
-    max_conversations: int
-    """Conversations kept, by the order of the shuffle; 0 keeps all."""
     optimizer: OptimizerConfig
-    location: str = ""
-    """The file that the dataset reads; empty for one that is made from the run's own sources."""
+    rows: Literal["single", "packed"] = "single"
+    """One conversation a row, as in the report, or as many as fit, which do not see each other."""
 
     def __post_init__(self) -> None:
-        if min(self.context_length, self.batch_conversations, self.epochs) < 1 or self.max_conversations < 0:
+        if min(self.context_length, self.batch_conversations, self.epochs) < 1:
             raise UserError(
                 f"an instruct recipe with a count below one ({self})",
                 "positive counts",
-                "Check context-length, batch-conversations, epochs and max-conversations.",
+                "Check context-length, batch-conversations and epochs.",
+            )
+        names = [each.name for each in self.datasets]
+        if not names or len(set(names)) != len(names):
+            raise UserError(
+                f"instruction sets named {names}", "at least one, names that differ", "Check instruct.datasets."
             )

@@ -1,100 +1,123 @@
-"""Sets of conversations by name: an entry yields conversations, in the order of a shuffle under the seed."""
+"""Sets of conversations: from the files of a set, or the run's own sources, to conversations that follow the rules."""
 
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any, Literal
-
-import orjson
+from collections.abc import Iterable, Iterator
 
 from xgen.core.errors import UserError, suggest
 from xgen.core.types import Conversation, Document, Message
 from xgen.data.mixture import shuffled
-from xgen.sources.intake import Intake, Place
-from xgen.sources.streams import DAMAGE, chunks_of, lines_of
+from xgen.sources.addresses import File, list_files
+from xgen.sources.config import Source
+from xgen.sources.intake import Intake
+from xgen.sources.json_arrays import read_json
+from xgen.sources.layouts import BadRow
+from xgen.sources.rows import JSON_LINES, Row, kind_of, read_parquet
+from xgen.tune.config import InstructionSet
+from xgen.tune.layouts import LAYOUTS, Layout, Talk
 from xgen.tune.tasks import tasks_of
 
-Dataset = Callable[[Iterable[Document], str, int, Intake], Iterator[Conversation]]
-"""From the documents that may be trained on, a location, the seed, and where to count what is broken."""
-
-ROLES: dict[str, Literal["human", "assistant", "system"]] = {
-    "human": "human",
-    "user": "human",
-    "assistant": "assistant",
+MADE = "tasks_from_source"
+"""The layout of a set that is made here, and read from no file."""
+ROLES = {
+    **dict.fromkeys(("human", "user"), "human"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard"), "assistant"),
     "system": "system",
 }
 
 
-def tasks_from_source(
-    documents: Iterable[Document], location: str, seed: int, intake: Intake
+def files_of(config: InstructionSet) -> list[File]:
+    """List the files of a set; UserError where its layout is not known, or nothing lies where it reads."""
+    if config.layout == MADE:
+        return []
+    if config.layout not in LAYOUTS:
+        raise UserError(
+            f"the instruction set '{config.name}' names the layout '{config.layout}'",
+            "an entry of LAYOUTS in tune/layouts.py",
+            suggest(config.layout, (*LAYOUTS, MADE)),
+        )
+    try:
+        return list_files(Source(config.name, "files", config.location, config.licence, max_tokens=0))
+    except UserError as error:
+        raise UserError(
+            f"the instruction set '{config.name}': {error.found}",
+            error.expected,
+            "Put its files there, or set the location in instruct.datasets. " + error.do,
+        ) from None
+
+
+def read_set(
+    config: InstructionSet, documents: Iterable[Document], seed: int, intake: Intake
 ) -> Iterator[Conversation]:
+    """Yield the conversations of a set; one that is made of `documents` comes in the order of the seed.
+
+    What is no conversation is counted by `intake` and skipped. UserError where a file has none and another layout
+    fits.
+    """
+    if config.layout == MADE:
+        return tasks_from_source(documents, seed, intake)
+    return (conversation for file in files_of(config) for conversation in _of_file(config, file, intake))
+
+
+def tasks_from_source(documents: Iterable[Document], seed: int, intake: Intake) -> Iterator[Conversation]:
     """Ask for docstrings, bodies and continuations of Python functions, with true answers; other text gives none."""
     found = list(documents)
     for index in shuffled(seed, "documents to ask about", [f"{each.source}/{each.key}" for each in found]):
         yield from tasks_of(found[index], seed, intake)
 
 
-def messages(documents: Iterable[Document], location: str, seed: int, intake: Intake) -> Iterator[Conversation]:
-    """Read a JSONL file, gzip and zstd too, of {"messages": [{"role": "user", "content": ".."}, ..]}.
-
-    A role is user or human, assistant, or, for a first message, system. What is none of this is counted and skipped.
-    """
-    path = Path(location)
-    if not location or not path.is_file():
-        raise UserError(
-            f"the dataset 'messages' reads '{location}', which is no file",
-            'a JSONL file of {"messages": [..]}',
-            "Set instruct.location.",
-        )
-    found = list(_conversations(path, intake))
-    for index in shuffled(seed, "conversations", [each.key for each in found]):
-        yield found[index]
-
-
-DATASETS: dict[str, Dataset] = {"tasks_from_source": tasks_from_source, "messages": messages}
-
-
-def dataset_named(name: str) -> Dataset:
-    """Return a dataset, or name the nearest one that exists."""
-    if name not in DATASETS:
-        raise UserError(f"there is no dataset '{name}'", "a dataset of tune/datasets.py", suggest(name, DATASETS))
-    return DATASETS[name]
+def _of_file(config: InstructionSet, file: File, intake: Intake) -> Iterator[Conversation]:
+    layout = LAYOUTS[config.layout]
+    kind = kind_of(file)
+    if kind == "parquet":
+        rows = read_parquet(file, intake, layout.fields[0], layout.fields[1:])
+    elif kind in JSON_LINES:
+        rows = read_json(file, intake)
+    else:
+        return intake.skip("a file that is neither JSON nor Parquet")
+    first, num_found = None, 0
+    for row in layout.gather(rows, intake) if layout.gather else rows:
+        first = first or row
+        for conversation in _of_row(config, layout, row, intake):
+            num_found += 1
+            yield conversation
+    if first is not None and not num_found:
+        _require_layout(config, first)
 
 
-def _conversations(path: Path, intake: Intake) -> Iterator[Conversation]:
-    number = end = 0
+def _of_row(config: InstructionSet, layout: Layout, row: Row, intake: Intake) -> Iterator[Conversation]:
     try:
-        for number, offset, line, num_bytes in lines_of(chunks_of(path)):
-            end = offset + num_bytes + 1
-            if not line.strip():
-                intake.skip("blank line")
-                continue
-            place = Place(str(path), number, offset)
-            try:
-                row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
-            except orjson.JSONDecodeError as error:
-                intake.bad("broken JSON", place, "one JSON object a line, in UTF-8", line, str(error))
-                continue
-            if fault := _fault(row):
-                intake.bad(fault[0], place, fault[1], line)
+        for suffix, talk in layout.talks(row.fields, config.ask, intake):
+            if fault := fault_of(talk):
+                intake.bad(fault[0], row.place(), fault[1], row.raw)
             else:
-                yield _conversation(intake.source, f"{path.name}:{number}", row["messages"])
-    except DAMAGE as error:
-        intake.bad("a damaged file", Place(str(path), number + 1, end), "a whole file", detail=str(error))
+                yield _conversation(config.name, f"{row.file.key}:{row.number}{suffix}", talk)
+    except BadRow as fault:
+        intake.bad(fault.reason, row.place(), fault.expected, row.raw)
 
 
-def _fault(row: Any) -> tuple[str, str] | None:
-    """Say what keeps a row from being a conversation, and what it should be."""
-    said = row.get("messages") if isinstance(row, dict) else None
-    if not isinstance(said, list):
-        return "no list `messages`", '{"messages": [..]}'
-    if not all(
-        isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)
-        for each in said
-    ):
-        return "a message without text", "the strings `role` and `content` in each message"
-    if unknown := [each["role"] for each in said if each["role"] not in ROLES]:
+def _require_layout(config: InstructionSet, row: Row) -> None:
+    """Refuse a file without any conversation if its first object has another layout."""
+    silent = Intake(config.name, strict=False, keep=None)
+    fitting = []
+    for name, layout in LAYOUTS.items():
+        try:
+            talks = [talk for _, talk in layout.talks(row.fields, "", silent)]
+        except BadRow:
+            continue
+        if talks and not any(map(fault_of, talks)):
+            fitting.append(name)
+    if fitting:
+        raise UserError(
+            f"the instruction set '{config.name}': no object of {row.file.address} has the layout '{config.layout}'",
+            f"{', '.join(LAYOUTS[config.layout].fields)} in each",
+            f"Its first object has the layout {' or '.join(fitting)}: set that in instruct.datasets.",
+        )
+
+
+def fault_of(talk: Talk) -> tuple[str, str] | None:
+    """Say what keeps messages from being a conversation, and what they should be."""
+    if unknown := [role for role, _ in talk if role not in ROLES]:
         return f"the role '{unknown[0]}'", f"one of {', '.join(ROLES)}"
-    roles = [ROLES[each["role"]] for each in said]
+    roles = [ROLES[role] for role, _ in talk]
     turns = roles[1:] if roles[:1] == ["system"] else roles
     if "human" not in turns:
         return "no human turn", "a question and its answer"
@@ -102,16 +125,15 @@ def _fault(row: Any) -> tuple[str, str] | None:
         return "roles that do not alternate", "human and assistant in turn, the human first, at most one system before"
     if turns[-1] != "assistant":
         return "no last response", "the assistant's turn at the end"
-    if not all(each["content"].strip() for each in said):
+    if not all(text.strip() for role, text in talk if ROLES[role] == "assistant"):
+        return "an empty response", "text in each response"
+    if not all(text.strip() for _, text in talk):
         return "an empty message", "text in each message"
     return None
 
 
-def _conversation(source: str, key: str, said: list[dict[str, str]]) -> Conversation:
-    system = said[0]["content"] if said[0]["role"] == "system" else ""
-    turns = []
-    for each in said:
-        role = ROLES[each["role"]]
-        if role != "system":
-            turns.append(Message(role, each["content"]))
-    return Conversation(source, key, tuple(turns), system)
+def _conversation(source: str, key: str, talk: Talk) -> Conversation:
+    system = talk[0][1] if ROLES[talk[0][0]] == "system" else ""
+    turns = talk[1:] if ROLES[talk[0][0]] == "system" else talk
+    said = tuple(Message("human" if ROLES[role] == "human" else "assistant", text) for role, text in turns)
+    return Conversation(source, key, said, system)

@@ -1,27 +1,23 @@
-"""Conversations to rows and batches: one conversation a row, padded, and which of its tokens teach.
+"""Conversations to rows and batches, one conversation a row or several, and which of their tokens teach.
+
+A batch is counted in conversations. The order of each epoch, and so the conversations of a batch, are the same in
+either form, and so is the loss of each: in a packed row nobody sees a neighbor, and positions begin at each again.
 
 Shape letters: N conversations, T tokens of all of them, B rows of a batch, L positions of a row.
 """
 
 import functools
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt16
 
-from xgen.core.errors import UserError
-from xgen.core.types import Batch, Conversation
+from xgen.core.types import Batch
 from xgen.data.mixture import shuffled
-from xgen.tokenizer.chat import render
 from xgen.tokenizer.encoding import decode
 from xgen.tokenizer.specials import END_OF_TEXT
 from xgen.tune.config import InstructConfig
-
-CONVERSATION, PADDING = 0, 1
-"""Segments of a row: neither attends to the other."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +30,6 @@ class Rows:
     starts: Int64[np.ndarray, "_"]
     names: tuple[str, ...]
     """Source and key of each."""
-    dropped: Mapping[str, int]
-    """Conversations left out, by reason."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -43,37 +37,20 @@ class Rows:
     def conversation(self, number: int) -> slice:
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
 
+    @functools.cached_property
+    def positions(self) -> Int64[np.ndarray, "N"]:
+        """How many positions of a row each takes: its last id is only asked for."""
+        return np.diff(self.starts) - 1
 
-def rows_of(
-    conversations: Iterable[Conversation], template: str, context_length: int, max_conversations: int = 0
-) -> Rows:
-    """Render conversations until `max_conversations` fit (0: all of them), dropping those longer than a row.
 
-    A row of L positions holds L + 1 ids: the last is only asked for. UserError where none fits.
-    """
-    ids, teaches, lengths, names = [], [], [0], []
-    dropped: Counter[str] = Counter()
-    for conversation in conversations:
-        pieces = render(conversation, template)
-        length = sum(len(piece.ids) for piece in pieces)
-        if length > context_length + 1:
-            dropped["longer than a row"] += 1
-            continue
-        lengths.append(length)
-        names.append(f"{conversation.source}/{conversation.key}")
-        ids.extend(np.array(piece.ids, np.uint16) for piece in pieces)
-        teaches.extend(np.full(len(piece.ids), piece.teaches) for piece in pieces)
-        if len(names) == max_conversations:
-            break
-    if not names:
-        raise UserError(
-            f"no conversation for instruction tuning ({dict(dropped) or 'the dataset is empty'})",
-            f"at least one of at most {context_length + 1:,} tokens",
-            "Raise instruct.context-length, or choose another dataset.",
-        )
-    return Rows(
-        context_length, np.concatenate(ids), np.concatenate(teaches), np.cumsum(lengths), tuple(names), dict(dropped)
-    )
+@dataclass(frozen=True)
+class Plan:
+    """How a run goes through its conversations: steps, rows of each batch, and how full they are."""
+
+    num_steps: int
+    rows_per_batch: int
+    filled: float
+    """The share of positions that hold a token of a conversation."""
 
 
 def num_steps(rows: Rows, config: InstructConfig) -> int:
@@ -81,26 +58,75 @@ def num_steps(rows: Rows, config: InstructConfig) -> int:
     return -(-len(rows) * config.epochs // config.batch_conversations)
 
 
-def batch_of(rows: Rows, config: InstructConfig, seed: int, step: int) -> Batch:
-    """Return the batch of a step: a pure function of the seed and the step.
+def plan(rows: Rows, config: InstructConfig, seed: int, multiple: int = 1) -> Plan:
+    """Find how many rows the fullest batch of the run needs, so that all have one shape; a multiple of `multiple`."""
+    steps = num_steps(rows, config)
+    needed = config.batch_conversations
+    if config.rows == "packed":
+        needed = max(len(placed(rows, config, seed, step)) for step in range(steps))
+    needed = -(-needed // multiple) * multiple
+    tokens = config.epochs * int(rows.positions.sum())
+    return Plan(steps, needed, tokens / (steps * needed * rows.context_length))
+
+
+def members(rows: Rows, config: InstructConfig, seed: int, step: int) -> list[int]:
+    """Name the conversations of a batch.
 
     The epochs, each in an order of its own, follow one another without a gap, so a batch may hold the end of one and
-    the beginning of the next. Where the last one ends within a batch, the rest of its rows is padding, without weight.
+    the beginning of the next. The last batch may have fewer.
     """
     assert 0 <= step < num_steps(rows, config), f"step {step} of {num_steps(rows, config)}"
-    B, L = config.batch_conversations, rows.context_length
-    ids_BM = np.full((B, L + 1), END_OF_TEXT, np.int32)
-    teaches_BM = np.zeros((B, L + 1), np.float32)
-    lengths = np.zeros(B, np.int64)
-    for b, place in enumerate(range(step * B, min((step + 1) * B, len(rows) * config.epochs))):
-        epoch, within = divmod(place, len(rows))
-        where = rows.conversation(_order(seed, epoch, len(rows))[within])
-        lengths[b] = where.stop - where.start
-        ids_BM[b, : lengths[b]] = rows.ids[where]
-        teaches_BM[b, : lengths[b]] = rows.teaches[where]
-    positions = np.broadcast_to(np.arange(L, dtype=np.int32), (B, L))
-    segments = np.where(positions < lengths[:, None], CONVERSATION, PADDING).astype(np.int32)
-    return Batch(ids_BM[:, :-1], ids_BM[:, 1:], teaches_BM[:, 1:], positions, segments)
+    first = step * config.batch_conversations
+    places = range(first, min(first + config.batch_conversations, len(rows) * config.epochs))
+    return [_order(seed, place // len(rows), len(rows))[place % len(rows)] for place in places]
+
+
+def placed(rows: Rows, config: InstructConfig, seed: int, step: int) -> list[list[int]]:
+    """Lay the conversations of a batch out in rows."""
+    chosen = members(rows, config, seed, step)
+    return packed(chosen, rows) if config.rows == "packed" else [[number] for number in chosen]
+
+
+def packed(numbers: list[int], rows: Rows) -> list[list[int]]:
+    """Pack conversations into few rows: the longest first, each into the first row that has room for it."""
+    found: list[list[int]] = []
+    left: list[int] = []
+    for number in sorted(numbers, key=lambda number: (-rows.positions[number], number)):
+        need = int(rows.positions[number])
+        place = next((place for place, room in enumerate(left) if room >= need), len(left))
+        if place == len(left):
+            found.append([])
+            left.append(rows.context_length)
+        found[place].append(number)
+        left[place] -= need
+    return found
+
+
+def batch_of(rows: Rows, config: InstructConfig, seed: int, step: int, num_rows: int) -> Batch:
+    """Return the batch of a step: a pure function of the seed and the step.
+
+    What is left of a row, and of `num_rows` rows, is padding: a segment of its own, without weight.
+    """
+    layout = placed(rows, config, seed, step)
+    assert len(layout) <= num_rows, f"{len(layout)} rows in a batch of {num_rows}"
+    shape = (num_rows, rows.context_length)
+    tokens_BL, targets_BL = np.full(shape, END_OF_TEXT, np.int32), np.full(shape, END_OF_TEXT, np.int32)
+    weights_BL = np.zeros(shape, np.float32)
+    positions_BL = np.tile(np.arange(rows.context_length, dtype=np.int32), (num_rows, 1))
+    segments_BL = np.zeros(shape, np.int32)
+    for b, numbers in enumerate(layout):
+        segments_BL[b] = len(numbers)
+        start = 0
+        for segment, number in enumerate(numbers):
+            where = rows.conversation(number)
+            here = slice(start, start + int(rows.positions[number]))
+            tokens_BL[b, here] = rows.ids[where][:-1]
+            targets_BL[b, here] = rows.ids[where][1:]
+            weights_BL[b, here] = rows.teaches[where][1:]
+            positions_BL[b, here] = np.arange(here.stop - start)
+            segments_BL[b, here] = segment
+            start = here.stop
+    return Batch(tokens_BL, targets_BL, weights_BL, positions_BL, segments_BL)
 
 
 @functools.lru_cache(maxsize=4)
@@ -109,10 +135,10 @@ def _order(seed: int, epoch: int, num_conversations: int) -> tuple[int, ...]:
     return tuple(shuffled(seed, f"epoch {epoch} of conversations", names).tolist())
 
 
-def show(rows: Rows, num_shown: int) -> list[list[tuple[str, bool]]]:
-    """Give the first conversations as pieces of text, each with whether it teaches."""
+def show(rows: Rows, numbers: list[int]) -> list[list[tuple[str, bool]]]:
+    """Give conversations as pieces of text, each with whether it teaches."""
     shown = []
-    for number in range(min(num_shown, len(rows))):
+    for number in numbers:
         where = rows.conversation(number)
         tokens = zip(rows.ids[where].tolist(), rows.teaches[where].tolist(), strict=True)
         shown.append(

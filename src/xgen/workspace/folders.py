@@ -2,6 +2,7 @@
 
 <root>/data/<fingerprint>          prepared data, shared by runs
 <root>/runs/<recipe>-<fingerprint> a base run
+<root>/data/inst-<fingerprint>     tuning data
 <root>/runs/<recipe>-inst-<...>    a tuned run; its parent.json names the base run
 <root>/.cache                      compiled programs; may be deleted at any time
 """
@@ -46,13 +47,13 @@ def workspace_of(target: Target, recipe: Recipe, root: Path) -> Workspace:
             f"Take them back, or start from the name: xgen ... {recipe.name}",
         )
     parent = run.parent()
-    if parent is not None and "run" in parent:
-        return Workspace(root, recipe, target.folder.parent / parent["run"], target.folder)
-    return Workspace(root, recipe, target.folder, _tuned(target.folder, recipe))
+    base = target.folder.parent / parent["run"] if parent is not None and "run" in parent else target.folder
+    is_same = from_plain(run.recipe()).instruct == recipe.instruct
+    return Workspace(root, recipe, base, target.folder if base != target.folder and is_same else _tuned(base, recipe))
 
 
 def _tuned(base: Path, recipe: Recipe) -> Path:
-    return base.parent / f"{recipe.name}-inst-{instruct_fingerprint(recipe, base.name)}"
+    return base.parent / f"{recipe.name}-inst-{recipe.instruct.name}-{instruct_fingerprint(recipe, base.name)}"
 
 
 def open_run(path: Path, recipe: Recipe, parent: dict[str, Any] | None = None) -> RunFolder:

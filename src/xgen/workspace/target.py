@@ -1,6 +1,9 @@
-"""What a command is about: a recipe by name, a run folder, a folder of prepared data, or a Hugging Face folder."""
+"""What a command is about: a recipe by name, a run folder, a folder of prepared data, or a Hugging Face folder.
 
-from dataclasses import dataclass
+Behind a recipe or a run may stand what to tune on: `tiny+general`, `runs/tiny-0123456789+wizardlm`.
+"""
+
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +12,7 @@ from xgen.core.ledger import RunFolder
 from xgen.data.shards import open_manifest
 from xgen.recipes.catalog import RECIPES, recipe_named
 from xgen.recipes.schema import Recipe, from_plain
+from xgen.recipes.tuning import tuned_on
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Target:
 def resolve(text: str) -> Target:
     """Find out what `text` names; a recipe's name wins over a folder of the same name."""
     path = Path(text)
+    named, plus, tuning = text.rpartition("+")
+    if plus and not path.exists():
+        target = resolve(named)
+        return replace(target, text=text, recipe=tuned_on(target.recipe, tuning))
     if text in RECIPES:
         return Target(text, "recipe", RECIPES[text], None)
     if (path / "recipe.json").is_file():
