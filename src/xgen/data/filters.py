@@ -1,20 +1,18 @@
-"""What no training document may be: an entry for each filter, whose name becomes a row of the audit.
+"""What no training document may be beside all others: a copy of one, or nearly a document that is held out.
 
-Document filters see one document while it is encoded. Corpus filters see all that is left, before documents are held
-out; training filters run after that, and judge only what would be trained on.
+Corpus filters see all documents that are left, before some are held out; each is an entry, whose name becomes a row of
+the audit. What judges a document alone is a filter of `filters/` or happens while its piece is made.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt16, UInt64
+from jaxtyping import Bool, Int64, UInt16
 
 from xgen.data.config import DataConfig
-from xgen.data.tokens import TokenStore
-from xgen.tokenizer.encoding import token_bytes
-from xgen.tokenizer.specials import NUM_ROWS
+from xgen.data.windows import is_counted, window_hashes
+from xgen.pieces.store import TokenStore
 
 WINDOW = 13
 SLOT_BITS = 24
@@ -33,79 +31,22 @@ class HeldOut:
     context_length: int
 
 
-def is_too_short(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> bool:
-    """Section 2: documents of less than 100 tokens after tokenization are excluded."""
-    return len(tokens) < config.min_document_tokens
-
-
 def exact_duplicates(stores: Stores, alive: Marks, config: DataConfig) -> Marks:
-    """Mark all but the first, by source and key, of documents with the same ids: the order of reading has no say."""
+    """Mark all but the first of documents with the same ids: the first source by name, the first in its files."""
     drops = {source: np.zeros(len(marks), bool) for source, marks in alive.items()}
-    living = [(source, index) for source, marks in alive.items() for index in np.flatnonzero(marks)]
-    if not living:
-        return drops
-    digests = np.concatenate([stores[source].digests[marks] for source, marks in alive.items()])
-    _, groups, sizes = np.unique(digests, axis=0, return_inverse=True, return_counts=True)
-    copies: dict[int, list[tuple[str, str, int]]] = {}
-    groups = groups.reshape(-1)
-    for position in np.flatnonzero(sizes[groups] > 1):
-        source, index = living[position]
-        copies.setdefault(int(groups[position]), []).append((source, stores[source].keys[index], int(index)))
-    for group in copies.values():
-        for source, _, index in sorted(group)[1:]:
-            drops[source][index] = True
+    living = {source: np.flatnonzero(alive[source]) for source in sorted(alive)}
+    digests = np.concatenate([np.zeros((0, 2), np.uint64), *(stores[name].digests[at] for name, at in living.items())])
+    order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable, so that the first of equals stays the first
+    repeats = np.zeros(len(order), bool)
+    repeats[order[1:]] = (digests[order[1:]] == digests[order[:-1]]).all(axis=1)
+    start = 0
+    for source, at in living.items():
+        drops[source][at[repeats[start : start + len(at)]]] = True
+        start += len(at)
     return drops
 
 
-def near_copies(stores: Stores, alive: Marks, held_out: HeldOut, config: DataConfig) -> Marks:
-    """Mark training documents that share too many windows with held-out ones: DataConfig.near_duplicate_share."""
-    windows = HeldOutWindows(held_out)
-    drops = {source: np.zeros(len(marks), bool) for source, marks in alive.items()}
-    for source, marks in alive.items():
-        for index in np.flatnonzero(marks):
-            drops[source][index] = windows.share_with(stores[source].document(index)) >= config.near_duplicate_share
-    return drops
-
-
-DOCUMENT_FILTERS: dict[str, Callable[[np.ndarray, DataConfig], bool]] = {"under min_document_tokens": is_too_short}
 CORPUS_FILTERS: dict[str, Callable[[Stores, Marks, DataConfig], Marks]] = {"exact duplicate": exact_duplicates}
-TRAINING_FILTERS: dict[str, Callable[[Stores, Marks, HeldOut, DataConfig], Marks]] = {
-    "near copy of a held-out document": near_copies
-}
-
-
-def why_dropped(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> str:
-    """Name the document filter that drops a document, or nothing."""
-    return next((name for name, drops in DOCUMENT_FILTERS.items() if drops(tokens, config)), "")
-
-
-@functools.cache
-def _token_hashes() -> UInt64[np.ndarray, "V"]:
-    """Give each id a random number: 0 to whitespace, the same to ids that differ only in whitespace around them.
-
-    So a text that was indented or wrapped in another way still has the same windows.
-    """
-    stripped = [token_bytes(token).strip() for token in range(NUM_ROWS)]
-    numbers = {text: number for number, text in enumerate(dict.fromkeys([b"", *stripped]))}
-    return _mixed(np.array([numbers[text] for text in stripped], np.uint64))
-
-
-def _mixed(values: UInt64[np.ndarray, "*n"]) -> UInt64[np.ndarray, "*n"]:
-    """Spread values over 64 bits (the finalizer of splitmix64); 0 stays 0."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def window_hashes(tokens: UInt16[np.ndarray, "N"]) -> UInt64[np.ndarray, "W"]:
-    """Hash every window of WINDOW ids that are not whitespace; a document of fewer has none."""
-    values = _token_hashes()[tokens]
-    values = values[values != 0]
-    num_windows = max(0, len(values) - WINDOW + 1)
-    hashes = np.zeros(num_windows, np.uint64)
-    for start in range(WINDOW if num_windows else 0):
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + values[start : start + num_windows]
-    return _mixed(hashes)
 
 
 class HeldOutWindows:
@@ -117,8 +58,8 @@ class HeldOutWindows:
         hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
         self.sizes = np.zeros(len(documents), np.int64)
         for number, tokens in enumerate(documents):
-            judged = np.unique(window_hashes(tokens[: held_out.context_length]))
-            others = np.setdiff1d(window_hashes(tokens), judged)
+            judged = np.unique(window_hashes(tokens[: held_out.context_length], WINDOW))
+            others = np.setdiff1d(window_hashes(tokens, WINDOW), judged)
             hashes += [judged, others]
             owners += [np.full(len(judged), number), np.full(len(others), len(documents))]
             self.sizes[number] = len(judged)
@@ -129,7 +70,7 @@ class HeldOutWindows:
 
     def share_with(self, tokens: UInt16[np.ndarray, "N"]) -> float:
         """Return the larger of two shares: of this document's windows that are held out, and of any held-out one's."""
-        all_hashes = window_hashes(tokens)
+        all_hashes = window_hashes(tokens, WINDOW)
         hashes = all_hashes[self.slots[all_hashes >> np.uint64(64 - SLOT_BITS)]]
         first = np.searchsorted(self.hashes, hashes, "left")
         behind = np.searchsorted(self.hashes, hashes, "right")
@@ -141,3 +82,15 @@ class HeldOutWindows:
         owners = np.concatenate([self.owners[start:stop] for start, stop in spans])
         hits = np.bincount(owners, minlength=len(self.sizes) + 1)[:-1]
         return max(of_this, float((hits / np.maximum(self.sizes, 1)).max()))
+
+    def touched(self, tokens: UInt16[np.ndarray, "N"], lengths: Int64[np.ndarray, "D"]) -> Int64[np.ndarray, "d"]:
+        """Return which of D documents, one after another in `tokens`, share any window at all: most share none."""
+        counted = np.concatenate([[0], np.cumsum(is_counted(tokens))])
+        ends = counted[np.cumsum(lengths)]  # of each document, in ids that are not whitespace
+        hashes = window_hashes(tokens, WINDOW)
+        candidates = np.flatnonzero(self.slots[hashes >> np.uint64(64 - SLOT_BITS)])
+        owners = np.searchsorted(ends, candidates, "right")
+        within = candidates + WINDOW <= ends[owners] if len(ends) else np.zeros(0, bool)
+        candidates, owners = candidates[within], owners[within]
+        places = np.minimum(np.searchsorted(self.hashes, hashes[candidates]), max(0, len(self.hashes) - 1))
+        return np.unique(owners[self.hashes[places] == hashes[candidates]]) if len(self.hashes) else owners[:0]

@@ -93,8 +93,6 @@ def _rows(workspace: Workspace, intake: Intake) -> Rows:
     """Make the conversations of the recipe's dataset, from documents that the base model may have read."""
     recipe, config = workspace.recipe, workspace.recipe.instruct
     prepared = open_prepared(data_folder(recipe, workspace.root))
-    documents = itertools.chain.from_iterable(
-        prepared.documents(source, recipe.data.filters) for source in recipe.data.sources
-    )
+    documents = itertools.chain.from_iterable(prepared.documents(source) for source in recipe.data.sources)
     conversations = dataset_named(config.dataset)(documents, config.location, recipe.seed, intake)
     return rows_of(conversations, config.template, config.context_length, config.max_conversations)
