@@ -24,7 +24,7 @@ FORM = 1
 """Of the pieces: raised where the same input would give other bytes than before."""
 DECIDES = ("license-expression", "orjson", "py3langid", "pyarrow", "tiktoken")
 """Packages whose version may change what a piece holds."""
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = 32 << 20
 """Of input, as it lies there: seconds to a minute of work, which is what a kill can cost."""
 MAX_PIECES = 1 << 14
 """Where there are more inputs than that many pieces of PIECE_BYTES hold, pieces grow."""

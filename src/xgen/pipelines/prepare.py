@@ -156,15 +156,20 @@ class _Job:
 
 @contextlib.contextmanager
 def _held(folder: Path, crew: Crew) -> Iterator[None]:
-    """Keep others out: all of them, or who does the same share; clear away what a run that was killed left behind."""
+    """Keep others out: all of them, or who does the same share; clear away what runs and workers left that died."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(folder, shared=crew.share is not None))
         if crew.share is not None:
             stack.enter_context(locked(folder, f".lock-{crew.share.number}-of-{crew.share.total}"))
         else:
-            for leftover in folder.rglob(".*.tmp"):
-                leftover.unlink()
+            stack.callback(_clear_away, folder)
+            _clear_away(folder)
         yield
+
+
+def _clear_away(folder: Path) -> None:
+    for leftover in folder.rglob(".*.tmp"):
+        leftover.unlink()
 
 
 def _begin(recipe: Recipe, folder: Path, strict: bool, crew: Crew) -> _Job:
