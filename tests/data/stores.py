@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from xgen.data.config import DataConfig, Mixture, Share
-from xgen.data.tokens import TokenStore
+from xgen.pieces.store import TokenStore
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import Recipe
 from xgen.sources.config import Source
@@ -21,16 +21,19 @@ WORDS = [
 ]
 
 
+def hashed(raw: bytes) -> np.ndarray:
+    return np.frombuffer(hashlib.blake2b(raw, digest_size=16).digest(), np.uint64)
+
+
 def store_of(source: str, documents: dict[str, list[int]]) -> TokenStore:
     """Hold documents in memory as if they had been read from the disk."""
-    ids = [np.array(document, np.uint16) for document in documents.values()]
-    digests = [np.frombuffer(hashlib.blake2b(array.tobytes(), digest_size=16).digest(), np.uint64) for array in ids]
+    tokens = [np.array(document, np.uint16) for document in documents.values()]
     return TokenStore(
         source,
-        list(documents),
-        np.concatenate([np.zeros(0, np.uint16), *ids]),
-        np.array(digests, np.uint64).reshape(-1, 2),
-        np.cumsum([0, *map(len, ids)]),
+        np.array([hashed(key.encode()) for key in documents], np.uint64).reshape(-1, 2),
+        np.concatenate([np.zeros(0, np.uint16), *tokens]),
+        np.array([hashed(array.tobytes()) for array in tokens], np.uint64).reshape(-1, 2),
+        np.cumsum([0, *map(len, tokens)]),
     )
 
 

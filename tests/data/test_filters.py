@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.stores import sentence, store_of
-from xgen.data import filters
 from xgen.data.config import DataConfig
-from xgen.data.filters import WINDOW, HeldOut, HeldOutWindows, exact_duplicates, near_copies
+from xgen.data.copies import near_copies
+from xgen.data.filters import WINDOW, HeldOut, HeldOutWindows, exact_duplicates
 from xgen.data.windows import window_hashes
 from xgen.tokenizer.encoding import encode, token_bytes
 
@@ -20,21 +20,16 @@ TEXT = sentence(1, 150)
 
 
 def all_of(*stores):
-    return {store.source: np.ones(len(store.keys), bool) for store in stores}
+    return {store.source: np.ones(len(store), bool) for store in stores}
 
 
-@pytest.mark.parametrize(("length", "dropped"), [(99, True), (100, False)])
-def test_a_document_of_less_than_100_tokens_is_dropped(length, dropped):
-    assert filters.is_too_short(np.zeros(length, np.uint16), CONFIG) is dropped
-
-
-def test_of_equal_documents_the_first_by_source_and_key_stays_whatever_was_read_first():
+def test_of_equal_documents_the_first_of_the_first_source_by_name_stays_whatever_the_recipe_names_first():
     same, other = [1, 2, 3], [1, 2, 4]
     one = store_of("b", {"z": same, "y": same, "x": other})
-    two = store_of("a", {"w": same, "v": other, "u": [9]})
+    two = store_of("a", {"w": [9], "v": other, "u": same, "t": same})
     for stores in ((one, two), (two, one)):
         drops = exact_duplicates({store.source: store for store in stores}, all_of(*stores), CONFIG)
-        assert drops["b"].tolist() == [True, True, True] and drops["a"].tolist() == [False, False, False]
+        assert drops["b"].tolist() == [True, True, True] and drops["a"].tolist() == [False, False, False, True]
 
 
 def test_a_duplicate_of_what_was_dropped_already_stays():
@@ -69,9 +64,23 @@ def test_the_share_of_windows_is_that_of_a_slow_definition(pieces, context_lengt
     assert fast == pytest.approx(share_by_definition(document, held_out, context_length))
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 40)), max_size=4), max_size=6), st.integers(1, 9))
+def test_many_documents_at_once_are_judged_as_each_alone(texts, tenths):
+    held_out = [encode(sentence(0, 100)), encode(sentence(1, 80)), encode("too short")]
+    windows = HeldOutWindows(HeldOut(held_out, 60))
+    documents = [encode(" \n".join(sentence(seed, 60)[: 5 * size] for seed, size in pieces)) for pieces in texts]
+    lengths = np.array([len(one) for one in documents], np.int64)
+    flat = np.concatenate([np.zeros(0, np.uint16), *documents])
+    assert near_copies(windows, flat, lengths, tenths / 10).tolist() == [
+        windows.share_with(one) >= tenths / 10 for one in documents
+    ]
+
+
 def near(training, held_out, context_length=200):
-    store = store_of("a", {"x": encode(training).tolist()})
-    return bool(near_copies({"a": store}, all_of(store), HeldOut([encode(held_out)], context_length), CONFIG)["a"][0])
+    tokens = encode(training)
+    windows = HeldOutWindows(HeldOut([encode(held_out)], context_length))
+    return bool(near_copies(windows, tokens, np.array([len(tokens)]), CONFIG.near_duplicate_share)[0])
 
 
 def test_near_copies_are_found_in_both_directions_and_in_any_layout():

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from data.stores import store_of
+from data.stores import hashed, store_of
 from xgen.core.errors import UserError
 from xgen.data.choice import FATES, Quota, choose
 from xgen.data.config import DataConfig, Mixture, Share
-from xgen.data.mixture import apportion, choose_held_out, shuffled, split, take
+from xgen.data.mixture import apportion, choose_held_out, in_order, permuted, ranks, shuffled, split, take
 from xgen.recipes.starcoder import LANGUAGES
 from xgen.recipes.xgen_7b import XGEN_7B
 from xgen.sources.config import Source
@@ -77,15 +77,55 @@ def test_orders_are_uniform_and_differ_by_seed_and_by_purpose():
     assert abs(np.corrcoef(np.argsort(shuffled(0, "p", many)), other)[0, 1]) < 0.2
 
 
+def ids_of(*names):
+    return np.array([hashed(str(name).encode()) for name in names], np.uint64).reshape(-1, 2)
+
+
+def test_orders_of_documents_are_uniform_and_differ_by_seed_purpose_and_both_halves_of_an_id():
+    ids, counts = ids_of(*range(6)), np.zeros((6, 6))
+    orders = [tuple(in_order(seed, "p", ids)) for seed in range(3_600)]
+    for order in orders:
+        counts[order, range(6)] += 1
+    assert abs(counts / 600 - 1).max() < 0.2  # 5 standard deviations are 0.19
+    assert len(set(orders)) > 700  # nearly all of 720
+    many = ids_of(*range(400))
+    one, other = (np.argsort(in_order(0, purpose, many)) for purpose in ("p", "q"))
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.2
+    for half in range(2):
+        close = np.zeros((1000, 2), np.uint64)
+        close[:, half] = np.arange(1000)
+        assert abs(np.corrcoef(ranks(0, "p", close).astype(float), np.arange(1000))[0, 1]) < 0.16
+        assert len(np.unique(ranks(0, "p", close))) == 1000
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(1, 3_000), st.integers(0, 9), st.data())
+def test_a_permutation_sends_every_number_to_another_whoever_asks_for_a_part_of_it(size, seed, data):
+    whole = permuted(seed, "p", size, np.arange(size))
+    assert sorted(whole.tolist()) == list(range(size))
+    first = data.draw(st.integers(0, size - 1))
+    np.testing.assert_array_equal(permuted(seed, "p", size, np.arange(first, size)), whole[first:])
+
+
+def test_permutations_are_uniform_and_reach_beyond_32_bits():
+    counts = np.zeros((6, 6))
+    for seed in range(900):
+        counts[permuted(seed, "p", 6, np.arange(6)), range(6)] += 1
+    assert abs(counts / 150 - 1).max() < 0.4  # 5 standard deviations are 0.37
+    far = permuted(0, "p", 3 << 33, np.arange(2_000))
+    assert len(set(far.tolist())) == 2_000 and far.min() >= 0 and far.max() < 3 << 33
+    assert abs(far.mean() / (3 << 32) - 1) < 0.07 and far.max() > 1 << 34  # 5 standard errors are 0.065
+    assert abs(np.corrcoef(far, np.arange(2_000))[0, 1]) < 0.12
+
+
 COSTS = st.lists(st.integers(3, 40), min_size=1, max_size=40).map(lambda costs: np.array(costs, np.int64))
 
 
 @settings(deadline=None, max_examples=300)
 @given(COSTS, st.integers(2, 300), st.integers(0, 5))
 def test_a_quota_is_met_exactly_by_whole_documents_in_order_and_one_that_is_cut(costs, quota, seed):
-    names = [str(number) for number in range(len(costs))]
     part = np.arange(100, 100 + len(costs))
-    got = take("it", part, costs, names, quota, seed)
+    got = take("it", part, costs, ids_of(*range(len(costs))), quota, seed)
     assert got.tokens == quota and got.taken.min() >= 2
     assert got.part_tokens == costs.sum() and got.repeats == quota / costs.sum()
     whole = costs[got.documents - 100]
@@ -102,7 +142,7 @@ def test_a_quota_is_met_exactly_by_whole_documents_in_order_and_one_that_is_cut(
 
 def test_a_second_epoch_has_another_order():
     costs = np.full(20, 5)
-    got = take("it", np.arange(20), costs, [str(number) for number in range(20)], 300, 0)
+    got = take("it", np.arange(20), costs, ids_of(*range(20)), 300, 0)
     assert got.repeats == 3.0 and set(got.epochs.tolist()) == {0, 1, 2}
     assert len({tuple(got.documents[got.epochs == epoch]) for epoch in range(3)}) == 3
 
@@ -110,7 +150,7 @@ def test_a_second_epoch_has_another_order():
 @pytest.mark.parametrize(("costs", "quota"), [([5, 5], 1), ([2, 2], 3)])
 def test_a_quota_that_would_leave_a_bare_separator_is_refused(costs, quota):
     with pytest.raises(UserError, match=f"wants {quota} tokens of the source 'it'"):
-        take("it", np.arange(2), np.array(costs), ["a", "b"], quota, 0)
+        take("it", np.arange(2), np.array(costs), ids_of("a", "b"), quota, 0)
 
 
 @settings(deadline=None, max_examples=100)
@@ -133,7 +173,7 @@ def test_parts_are_in_proportion_to_what_the_stages_want():
 
 
 def test_held_out_documents_are_spread_like_the_first_mixture_and_leave_half_of_the_long_ones():
-    keys = {name: [f"{name}{number}" for number in range(100)] for name in ("prose", "code", "unread")}
+    keys = {name: ids_of(*(f"{name}{number}" for number in range(100))) for name in ("prose", "code", "unread")}
     long = {name: np.arange(100) < (20 if name == "prose" else 80) for name in keys}
     chosen = choose_held_out(0, keys, long, 8, {"prose": 0.75, "code": 0.25})
     assert {name: len(indices) for name, indices in chosen.items()} == {"prose": 6, "code": 2, "unread": 0}
@@ -155,26 +195,34 @@ def config(**changes):
     return dataclasses.replace(plain, **changes)
 
 
+def nothing_near(held_out):
+    return {}
+
+
 def test_max_tokens_takes_whole_documents_in_the_order_of_the_shuffle():
     store = store_of("a", {str(number): [number] * 10 for number in range(30)})
     capped = config(sources=(Source("a", "files", "x", "MIT", 95),))
-    choice = choose({"a": store}, capped, [Quota("s", {"a": 50})], {"a": 1.0}, 5, 0)
+    choice = choose({"a": store}, capped, [Quota("s", {"a": 50})], {"a": 1.0}, 5, 0, nothing_near)
     assert np.count_nonzero(choice.fates["a"] == FATES.index("kept")) == 10
-    all_of_it = choose({"a": store}, config(), [Quota("s", {"a": 50})], {"a": 1.0}, 5, 0)
+    all_of_it = choose({"a": store}, config(), [Quota("s", {"a": 50})], {"a": 1.0}, 5, 0, nothing_near)
     np.testing.assert_array_equal(choice.slices[0][0].documents, all_of_it.slices[0][0].documents)
 
 
 def test_a_source_with_nothing_left_for_a_stage_is_one_sentence_with_the_numbers():
     store = store_of("a", {"x": [1] * 10, "y": [2] * 10})
     with pytest.raises(UserError, match=r"2 documents for 3 stages .*\(22 tokens where 27 are wanted\)"):
-        choose({"a": store}, config(), [Quota(str(stage), {"a": 9}) for stage in range(3)], {"a": 1.0}, 5, 0)
+        choose(
+            {"a": store}, config(), [Quota(str(stage), {"a": 9}) for stage in range(3)], {"a": 1.0}, 5, 0, nothing_near
+        )
 
 
 def test_a_stage_that_draws_again_reads_from_all_documents_and_leaves_the_others_their_parts():
     store = store_of("a", {str(number): [number] * 9 for number in range(40)})
     once = [Quota("1", {"a": 200}), Quota("2", {"a": 200})]
-    alone = choose({"a": store}, config(), once, {"a": 1.0}, 5, 0)
-    both = choose({"a": store}, config(), [*once, Quota("3", {"a": 300}, frozenset("a"))], {"a": 1.0}, 5, 0)
+    alone = choose({"a": store}, config(), once, {"a": 1.0}, 5, 0, nothing_near)
+    both = choose(
+        {"a": store}, config(), [*once, Quota("3", {"a": 300}, frozenset("a"))], {"a": 1.0}, 5, 0, nothing_near
+    )
     for stage in range(2):
         np.testing.assert_array_equal(both.slices[stage][0].documents, alone.slices[stage][0].documents)
     again = both.slices[2][0]
@@ -187,8 +235,11 @@ def test_a_stage_that_draws_again_reads_from_all_documents_and_leaves_the_others
 def test_a_source_that_may_not_repeat_refuses_a_quota_that_it_cannot_fill_with_the_numbers():
     store = store_of("a", {str(number): [number] * 9 for number in range(10)})
     strict = config(sources=(Source("a", "files", "x", "MIT", 0, when_short="refuse"),))
-    assert choose({"a": store}, strict, [Quota("s", {"a": 100})], {"a": 1.0}, 5, 0).slices[0][0].repeats == 1.0
+    assert (
+        choose({"a": store}, strict, [Quota("s", {"a": 100})], {"a": 1.0}, 5, 0, nothing_near).slices[0][0].repeats
+        == 1.0
+    )
     with pytest.raises(UserError, match=r"stage s wants 101 tokens of the source 'a'.* 100 in 10 documents"):
-        choose({"a": store}, strict, [Quota("s", {"a": 101})], {"a": 1.0}, 5, 0)
+        choose({"a": store}, strict, [Quota("s", {"a": 101})], {"a": 1.0}, 5, 0, nothing_near)
     with pytest.raises(UserError, match=r"whose documents have 100"):
-        choose({"a": store}, strict, [Quota("s", {"a": 101}, frozenset("a"))], {"a": 1.0}, 5, 0)
+        choose({"a": store}, strict, [Quota("s", {"a": 101}, frozenset("a"))], {"a": 1.0}, 5, 0, nothing_near)

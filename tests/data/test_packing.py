@@ -19,7 +19,7 @@ def streamed(documents, quotas, seed=0):
     """Make two sources of `documents`, and a stage that takes `quotas` tokens of them."""
     stores = [store_of(name, {f"{name}{number}": ids for number, ids in enumerate(documents)}) for name in ("a", "b")]
     slices = [
-        take(store.source, np.arange(len(documents)), store.lengths + 1, store.keys, quota, seed)
+        take(store.source, np.arange(len(documents)), store.lengths + 1, store.ids, quota, seed)
         for store, quota in zip(stores, quotas, strict=True)
     ]
     return slices, stores, merge(slices, stores, seed, "s")
@@ -76,7 +76,7 @@ def test_documents_of_all_sources_lie_in_one_uniform_order():
 def test_a_document_that_repeats_may_lie_anywhere_and_not_beside_its_first_copy():
     documents = [[number] * 3 for number in range(50)]
     _, _, stream = streamed(documents, (400, 4))
-    places = [np.flatnonzero((stream.sources == 0) & (stream.documents == number)) for number in range(50)]
+    places = [np.flatnonzero((stream.sources == 0) & (stream.places == 3 * number)) for number in range(50)]
     assert all(len(place) == 2 for place in places)
     assert np.mean([np.ptp(place) for place in places]) > 20
 

@@ -14,7 +14,7 @@ def bytes_of(folder):
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and not path.name.startswith(".lock")
     }
 
 
@@ -31,11 +31,25 @@ def flip(path):
     path.write_bytes(raw)
 
 
-@pytest.mark.parametrize("damage", ["rows/1.npy", "tokens/code.npy", "tokens/prose.keys.json", "held_out.npy"])
-@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+@pytest.mark.parametrize(
+    ("damage", "how"),
+    [
+        ("rows/1/000000.npy", "flipped"),
+        ("rows/0/000000.npy", "cut"),
+        ("rows/0/000000.json", "flipped"),
+        ("pieces/000001.tokens", "flipped"),
+        ("pieces/000001.tokens", "gone"),
+        ("pieces/000000.documents.npy", "cut"),
+        ("near/000000.npy", "flipped"),
+        ("streams/2.places.npy", "gone"),
+        ("held_out.npy", "cut"),
+        ("plan.json", "flipped"),
+    ],
+)
 def test_a_damaged_file_is_named_and_made_again_to_the_same_bytes(root, damage, how, capsys):
     folder = data_folder(MICRO, root)
-    before, times = bytes_of(folder), {path: path.stat().st_mtime_ns for path in (folder / "snapshot").iterdir()}
+    before, kept = bytes_of(folder), [*(folder / "snapshot").iterdir(), *(folder / "rows" / "2").iterdir()]
+    times = {path: path.stat().st_mtime_ns for path in kept}
     path = folder / damage
     if how == "flipped":
         flip(path)
@@ -48,12 +62,12 @@ def test_a_damaged_file_is_named_and_made_again_to_the_same_bytes(root, damage, 
     said = capsys.readouterr().out
     assert f"damaged: {path}" in said.replace("\n", "") and "are what was written" in said
     assert bytes_of(folder) == before
-    assert {path: path.stat().st_mtime_ns for path in (folder / "snapshot").iterdir()} == times
+    assert {path: path.stat().st_mtime_ns for path in kept} == times, "only what is damaged is made again"
 
 
 def test_a_damaged_snapshot_is_refused_and_nothing_is_touched(root, capsys):
     folder = data_folder(MICRO, root)
-    snapshot, rows = folder / "snapshot" / "code.jsonl.zst", folder / "rows" / "0.npy"
+    snapshot, rows = folder / "snapshot" / "code.jsonl.zst", folder / "rows" / "0" / "000000.npy"
     whole = snapshot.read_bytes(), rows.read_bytes()
     try:
         flip(snapshot)

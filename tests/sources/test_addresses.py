@@ -139,7 +139,7 @@ def test_hugging_face_data_sets_are_opened_by_the_file_system_of_the_hub(monkeyp
     monkeypatch.setattr(system, "ls", ls)
     monkeypatch.setattr(system, "_open", lambda self, path, **_: __import__("io").BytesIO(content[path]))
     assert fsspec.get_filesystem_class("hf") is system
-    assert read("hf://datasets/owner/name") == ([("data/a.jsonl:1", "x")], {})
+    assert read("hf://datasets/owner/name") == ([("data/a.jsonl@0", "x")], {})
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
 """Reading JSONL, Parquet and text, whole and broken: nothing is left out in silence."""
 
 import contextlib
+import dataclasses
 import gzip
+import itertools
 import json
+import os
 import tracemalloc
 import zlib
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xgen.core.errors import UserError
 from xgen.sources import texts
+from xgen.sources.addresses import list_files, state_of
 from xgen.sources.config import Source
 from xgen.sources.files import read_files
 from xgen.sources.intake import Intake
@@ -30,7 +36,11 @@ def found(documents):
 
 
 def expected(name):
-    return [(f"{name}:1", "one", "MIT"), (f"{name}:2", "two", "ISC"), (f"{name}:3", "drei, früh\u2028", "CC0-1.0")]
+    """Lines are called by their offsets, rows of Parquet by their numbers."""
+    ends = [0, *itertools.accumulate(len(line) + 1 for line in JSONL.splitlines())]
+    where = [":1", ":2", ":3"] if name.endswith(".parquet") else [f"@{end}" for end in ends]
+    texts_ = [("one", "MIT"), ("two", "ISC"), ("drei, früh\u2028", "CC0-1.0")]
+    return [(name + place, *text) for place, text in zip(where, texts_, strict=False)]
 
 
 def test_a_row_states_its_licence_and_the_source_states_it_for_the_rest(tmp_path):
@@ -246,3 +256,53 @@ def test_a_location_that_is_missing_or_empty_is_one_sentence(tmp_path):
         read(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds no files"):
         read(tmp_path)
+
+
+def in_parts(location, cuts, kept=None):
+    """Read a file in parts that end at `cuts`, each as another process would."""
+    source = Source("it", "files", str(location), "CC0-1.0", 0)
+    (file,) = list_files(source)
+    intake = Intake("it", strict=False, keep=None if kept is None else kept.append)
+    parts = [dataclasses.replace(file, start=a, stop=b) for a, b in itertools.pairwise([0, *cuts])]
+    documents = [each for part in parts for each in read_files.read_file(source, part, intake)]
+    return documents, dict(intake.skipped)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from([b"", b'{"text": "a"}', b'{"text": "bb", "licence": "MIT"}', b"{bro\xffken", b"[]"]), max_size=9
+    ),
+    st.booleans(),
+    st.data(),
+)
+def test_a_file_read_in_parts_gives_the_documents_and_faults_of_the_whole(tmp_path_factory, lines, has_end, data):
+    path = tmp_path_factory.getbasetemp() / "a.jsonl"
+    path.write_bytes(b"\n".join(lines) + (b"\n" if has_end else b""))
+    size = path.stat().st_size
+    if size < 2:
+        return
+    cuts = sorted(data.draw(st.lists(st.integers(1, size - 1), max_size=4, unique=True)))
+    whole, of_parts = [], []
+    documents, skipped, _ = read(path, kept=whole)
+    assert in_parts(path, [*cuts, size], of_parts) == (documents, skipped)
+    assert of_parts == whole  # with the numbers of lines in the file, not in the part
+
+
+def test_row_groups_read_in_parts_are_the_rows_of_the_whole(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"text": [f"text {number}" if number != 7 else None for number in range(20)]})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    whole, of_parts = [], []
+    documents, skipped, _ = read(tmp_path, kept=whole)
+    assert in_parts(tmp_path, [2, 3, 7], of_parts) == (documents, skipped) and len(documents) == 19
+    assert of_parts == whole and whole[0]["line"] == 8
+
+
+def test_a_file_says_by_its_mark_that_it_was_written_again(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(JSONL)
+    (before,) = list_files(Source("it", "files", str(path), "CC0-1.0", 0))
+    assert (before.num_bytes, before.mark) == state_of(str(path))
+    os.utime(path, ns=(1, 1))
+    assert state_of(str(path)) == (before.num_bytes, "1")

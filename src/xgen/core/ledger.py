@@ -23,6 +23,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from xgen.core.errors import UserError
 
 
@@ -42,7 +44,7 @@ def sha256_of_file(path: Path) -> str:
 def written_beside(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under `path` complete and on disk, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")  # hosts may share a disk
     try:
         with beside.open("wb") as file:
             yield file
@@ -52,6 +54,40 @@ def written_beside(path: Path) -> Iterator[IO[bytes]]:
     finally:
         beside.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+class Counted:
+    """A file that is being written, with the count and the checksum of what was written so far."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._sha256, self.num_bytes = file, hashlib.sha256(), 0
+
+    def write(self, raw: bytes) -> None:
+        self._file.write(raw)
+        self._sha256.update(raw)
+        self.num_bytes += len(raw)
+
+    def entry(self) -> dict[str, Any]:
+        """Return what a ledger keeps of a file: "bytes" and "sha256"."""
+        return {"bytes": self.num_bytes, "sha256": self._sha256.hexdigest()}
+
+
+@contextlib.contextmanager
+def counted_beside(path: Path) -> Iterator[Counted]:
+    """Do as `written_beside`, and know size and checksum without reading the file again."""
+    with written_beside(path) as file:
+        yield Counted(file)
+
+
+def entry_of(path: Path) -> dict[str, Any]:
+    """Read a file for what a ledger keeps of it."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a whole array as .npy, complete or not at all."""
+    with written_beside(path) as file:
+        np.save(file, array)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -91,12 +127,12 @@ def require_space(folder: Path, num_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process alone; the lock ends with the process, however it ends."""
+def locked(folder: Path, name: str = ".lock", shared: bool = False, wait: bool = False) -> Iterator[None]:
+    """Hold `folder` for this process alone, or `shared` with others; it ends with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with (folder / name).open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise UserError(
                 f"another xgen process is writing to {folder}",

@@ -1,6 +1,8 @@
 """What a person sees while work is going on: one bar for long work, one line for each thing that is done."""
 
-from collections.abc import Iterable, Iterator
+import datetime
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -16,6 +18,7 @@ from rich.progress import (
 )
 
 T = TypeVar("T")
+SECONDS_BETWEEN_LINES = 60
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -58,3 +61,24 @@ def track(items: Iterable[T], title: str, total: int | float | None) -> Iterator
         for item in items:
             yield item
             handle.advance()
+
+
+@contextmanager
+def progress(title: str, num_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Give a function that hears of bytes that are done; without a terminal, speed and time left show once a minute."""
+    started = told = time.monotonic()
+    done = 0
+
+    def advance(amount: int) -> None:
+        nonlocal done, told
+        done += amount
+        now = time.monotonic()
+        speed = done / max(now - started, 1e-9)
+        shown.advance(amount, f"{speed / 1e6:,.1f} MB/s")
+        if now - told >= SECONDS_BETWEEN_LINES:
+            told = now
+            left = datetime.timedelta(seconds=round((num_bytes - done) / max(speed, 1e-9)))
+            say(f"  {title}: {done / 1e6:,.0f} of {num_bytes / 1e6:,.0f} MB, {speed / 1e6:,.1f} MB/s, {left} left")
+
+    with bar(title, num_bytes) as shown:
+        yield advance

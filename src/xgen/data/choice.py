@@ -1,19 +1,20 @@
 """Decide the fate of every document of every source: trained on, held out, or dropped and why; a pure function."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, UInt8, UInt16
 
 from xgen.core.errors import UserError
 from xgen.data.config import DataConfig
-from xgen.data.filters import CORPUS_FILTERS, TRAINING_FILTERS, HeldOut, Marks
-from xgen.data.mixture import Slice, choose_held_out, shuffled, split, take
-from xgen.data.tokens import TokenStore
+from xgen.data.filters import CORPUS_FILTERS, HeldOut, Marks
+from xgen.data.mixture import Slice, choose_held_out, in_order, ranks, split, take
+from xgen.pieces.store import TokenStore
 
 KEPT, HELD_OUT, OVER_MAX = "kept", "held out", "over max_tokens of the source"
-FATES = (KEPT, HELD_OUT, OVER_MAX, *CORPUS_FILTERS, *TRAINING_FILTERS)
+NEAR_COPY = "near copy of a held-out document"
+FATES = (KEPT, HELD_OUT, OVER_MAX, *CORPUS_FILTERS, NEAR_COPY)
 """What can become of a document in a token store; stored as its place here."""
 
 
@@ -45,9 +46,13 @@ def choose(
     held_out_fractions: Mapping[str, float],
     context_length: int,
     seed: int,
+    near_copies: Callable[[HeldOut], Marks],
 ) -> Choice:
-    """Filter, hold out, and split the rest over the stages; `context_length` is the longest of all stages."""
-    fates = {source: np.zeros(len(store.keys), np.uint8) for source, store in stores.items()}
+    """Filter, hold out, and split the rest over the stages; `context_length` is the longest of all stages.
+
+    `near_copies` marks what is too similar to held-out documents: it alone reads all tokens, so it is handed over.
+    """
+    fates = {source: np.zeros(len(store), np.uint8) for source, store in stores.items()}
 
     def alive() -> Marks:
         return {source: marks == 0 for source, marks in fates.items()}
@@ -62,7 +67,7 @@ def choose(
     long = {source: marks & (stores[source].lengths >= context_length) for source, marks in alive().items()}
     held_out = choose_held_out(
         seed,
-        {source: store.keys for source, store in stores.items()},
+        {source: store.ids for source, store in stores.items()},
         long,
         config.held_out_documents,
         held_out_fractions,
@@ -72,8 +77,8 @@ def choose(
     apart = HeldOut(
         [stores[source].document(index) for source, indices in held_out.items() for index in indices], context_length
     )
-    for name, training_filter in TRAINING_FILTERS.items():
-        mark(name, training_filter(stores, alive(), apart, config))
+    near, left = near_copies(apart), alive()
+    mark(NEAR_COPY, {source: marks & left[source] for source, marks in near.items()})
     repeats = {source.name: source.when_short == "repeat" for source in config.sources}
     by_source = {
         source: _slices(stores[source], np.flatnonzero(marks), quotas, repeats[source], seed)
@@ -86,11 +91,27 @@ def choose(
     return Choice(fates, held_out, slices)
 
 
+def held_out_rows(
+    stores: Mapping[str, TokenStore], choice: Choice, context_length: int, seed: int
+) -> UInt16[np.ndarray, "H C"]:
+    """Return what evaluation reads: the first ids of each held-out document, in an order of their own."""
+    places = [(source, index) for source, indices in choice.held_out.items() for index in indices]
+    numbers = [
+        ranks(seed, f"held out rows of {source}", stores[source].ids[indices])
+        for source, indices in choice.held_out.items()
+    ]
+    order = np.argsort(np.concatenate([np.zeros(0, np.uint64), *numbers]), kind="stable")
+    rows = np.empty((len(places), context_length), np.uint16)
+    for row, (source, index) in zip(rows, (places[at] for at in order), strict=True):
+        row[:] = stores[source].document(index)[:context_length]
+    return rows
+
+
 def _over_max_tokens(stores: Mapping[str, TokenStore], alive: Marks, config: DataConfig, seed: int) -> Marks:
     drops: Marks = {}
     for source in config.sources:
         store = stores[source.name]
-        drops[source.name] = np.zeros(len(store.keys), bool)
+        drops[source.name] = np.zeros(len(store), bool)
         if source.max_tokens:
             order = _order_of(store, np.flatnonzero(alive[source.name]), seed)
             before = np.cumsum(store.lengths[order]) - store.lengths[order]
@@ -102,7 +123,7 @@ def _order_of(
     store: TokenStore, documents: Int64[np.ndarray, "n"], seed: int, purpose: str = "shuffle"
 ) -> Int64[np.ndarray, "n"]:
     """Put documents of a source into the order of the shuffle, or of another draw."""
-    return documents[shuffled(seed, f"{purpose} {store.source}", [store.keys[index] for index in documents])]
+    return documents[in_order(seed, f"{purpose} {store.source}", store.ids[documents])]
 
 
 def _slices(
@@ -139,6 +160,7 @@ def _slices(
                 "as many, since the source says when_short: refuse" if len(part) else "a document",
                 "Add documents, lower its weight or the stage's tokens, or let it repeat.",
             )
-        names = [store.keys[index] for index in part]
-        slices[number] = take(store.source, part, part_costs, names, tokens, seed, "again" if again else "part")
+        slices[number] = take(
+            store.source, part, part_costs, store.ids[part], tokens, seed, "again" if again else "part"
+        )
     return slices

@@ -1,18 +1,18 @@
-"""What no training document may be: an entry for each filter, whose name becomes a row of the audit.
+"""What no training document may be beside all others: a copy of one, or nearly a document that is held out.
 
-Document filters see one document while it is encoded. Corpus filters see all that is left, before documents are held
-out; training filters run after that, and judge only what would be trained on.
+Corpus filters see all documents that are left, before some are held out; each is an entry, whose name becomes a row of
+the audit. What judges a document alone is a filter of `filters/` or happens while its piece is made.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt16
+from jaxtyping import Bool, Int64, UInt16
 
 from xgen.data.config import DataConfig
-from xgen.data.tokens import TokenStore
-from xgen.data.windows import window_hashes
+from xgen.data.windows import is_counted, window_hashes
+from xgen.pieces.store import TokenStore
 
 WINDOW = 13
 SLOT_BITS = 24
@@ -31,50 +31,22 @@ class HeldOut:
     context_length: int
 
 
-def is_too_short(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> bool:
-    """Section 2: documents of less than 100 tokens after tokenization are excluded."""
-    return len(tokens) < config.min_document_tokens
-
-
 def exact_duplicates(stores: Stores, alive: Marks, config: DataConfig) -> Marks:
-    """Mark all but the first, by source and key, of documents with the same ids: the order of reading has no say."""
+    """Mark all but the first of documents with the same ids: the first source by name, the first in its files."""
     drops = {source: np.zeros(len(marks), bool) for source, marks in alive.items()}
-    living = [(source, index) for source, marks in alive.items() for index in np.flatnonzero(marks)]
-    if not living:
-        return drops
-    digests = np.concatenate([stores[source].digests[marks] for source, marks in alive.items()])
-    _, groups, sizes = np.unique(digests, axis=0, return_inverse=True, return_counts=True)
-    copies: dict[int, list[tuple[str, str, int]]] = {}
-    groups = groups.reshape(-1)
-    for position in np.flatnonzero(sizes[groups] > 1):
-        source, index = living[position]
-        copies.setdefault(int(groups[position]), []).append((source, stores[source].keys[index], int(index)))
-    for group in copies.values():
-        for source, _, index in sorted(group)[1:]:
-            drops[source][index] = True
+    living = {source: np.flatnonzero(alive[source]) for source in sorted(alive)}
+    digests = np.concatenate([np.zeros((0, 2), np.uint64), *(stores[name].digests[at] for name, at in living.items())])
+    order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable, so that the first of equals stays the first
+    repeats = np.zeros(len(order), bool)
+    repeats[order[1:]] = (digests[order[1:]] == digests[order[:-1]]).all(axis=1)
+    start = 0
+    for source, at in living.items():
+        drops[source][at[repeats[start : start + len(at)]]] = True
+        start += len(at)
     return drops
 
 
-def near_copies(stores: Stores, alive: Marks, held_out: HeldOut, config: DataConfig) -> Marks:
-    """Mark training documents that share too many windows with held-out ones: DataConfig.near_duplicate_share."""
-    windows = HeldOutWindows(held_out)
-    drops = {source: np.zeros(len(marks), bool) for source, marks in alive.items()}
-    for source, marks in alive.items():
-        for index in np.flatnonzero(marks):
-            drops[source][index] = windows.share_with(stores[source].document(index)) >= config.near_duplicate_share
-    return drops
-
-
-DOCUMENT_FILTERS: dict[str, Callable[[np.ndarray, DataConfig], bool]] = {"under min_document_tokens": is_too_short}
 CORPUS_FILTERS: dict[str, Callable[[Stores, Marks, DataConfig], Marks]] = {"exact duplicate": exact_duplicates}
-TRAINING_FILTERS: dict[str, Callable[[Stores, Marks, HeldOut, DataConfig], Marks]] = {
-    "near copy of a held-out document": near_copies
-}
-
-
-def why_dropped(tokens: UInt16[np.ndarray, "N"], config: DataConfig) -> str:
-    """Name the document filter that drops a document, or nothing."""
-    return next((name for name, drops in DOCUMENT_FILTERS.items() if drops(tokens, config)), "")
 
 
 class HeldOutWindows:
@@ -110,3 +82,15 @@ class HeldOutWindows:
         owners = np.concatenate([self.owners[start:stop] for start, stop in spans])
         hits = np.bincount(owners, minlength=len(self.sizes) + 1)[:-1]
         return max(of_this, float((hits / np.maximum(self.sizes, 1)).max()))
+
+    def touched(self, tokens: UInt16[np.ndarray, "N"], lengths: Int64[np.ndarray, "D"]) -> Int64[np.ndarray, "d"]:
+        """Return which of D documents, one after another in `tokens`, share any window at all: most share none."""
+        counted = np.concatenate([[0], np.cumsum(is_counted(tokens))])
+        ends = counted[np.cumsum(lengths)]  # of each document, in ids that are not whitespace
+        hashes = window_hashes(tokens, WINDOW)
+        candidates = np.flatnonzero(self.slots[hashes >> np.uint64(64 - SLOT_BITS)])
+        owners = np.searchsorted(ends, candidates, "right")
+        within = candidates + WINDOW <= ends[owners] if len(ends) else np.zeros(0, bool)
+        candidates, owners = candidates[within], owners[within]
+        places = np.minimum(np.searchsorted(self.hashes, hashes[candidates]), max(0, len(self.hashes) - 1))
+        return np.unique(owners[self.hashes[places] == hashes[candidates]]) if len(self.hashes) else owners[:0]

@@ -1,13 +1,13 @@
 """Turn rows of prepared data into the batch of a training step: a pure function of the rows' numbers."""
 
 import numpy as np
-from jaxtyping import UInt16
 
 from xgen.core.types import Batch
+from xgen.data.shards import Rows
 from xgen.tokenizer.specials import END_OF_TEXT
 
 
-def batch_of(rows: UInt16[np.ndarray, "N L"], first_row: int, num_rows: int) -> Batch:
+def batch_of(rows: Rows | np.ndarray, first_row: int, num_rows: int) -> Batch:
     """Return rows `first_row` and following as tokens and targets, which are the tokens one place to the left.
 
     What follows the last position of a row is not known here, so its weight is 0. Documents share a row, its positions

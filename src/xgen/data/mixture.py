@@ -1,6 +1,7 @@
 """Decide from the seed which documents are held out, which stage reads which, and in what order.
 
-Every order is that of a keyed hash of (source, key): uniform, and the same whatever the order of reading.
+Every order is that of a keyed hash of what is ordered: uniform, and the same whatever the order of reading. Documents
+are called by their ids, the hashes of their keys.
 """
 
 import hashlib
@@ -8,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt64
 
 from xgen.core.errors import UserError
+from xgen.data.windows import mixed
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,48 @@ class Slice:
         return self.tokens / self.part_tokens
 
 
+NUM_ROUNDS = 8
+"""Of the permutation of row numbers: four make it pseudorandom (Luby and Rackoff 1988), small sizes want some more."""
+
+
+def ranks(seed: int, purpose: str, ids: UInt64[np.ndarray, "n 2"]) -> UInt64[np.ndarray, "n"]:
+    """Give each document a number under the seed, for one purpose; their order is the shuffle.
+
+    Numbers of several sources for one purpose may be compared.
+    """
+    first, second = np.frombuffer(_key(seed, purpose), np.uint64)[:2]
+    return mixed((mixed(ids[:, 0] ^ first) + ids[:, 1]) ^ second)
+
+
+def in_order(seed: int, purpose: str, ids: UInt64[np.ndarray, "n 2"]) -> Int64[np.ndarray, "n"]:
+    """Return the order of documents under the seed, for one purpose: orders for two purposes are independent."""
+    return np.argsort(ranks(seed, purpose, ids), kind="stable")
+
+
+def permuted(seed: int, purpose: str, size: int, numbers: Int64[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:
+    """Return where a permutation of the numbers below `size` sends `numbers`, without making all of it.
+
+    A Feistel network on the smallest square of a power of two that holds `size`; what falls outside is sent on.
+    """
+    half = max(1, -(-(size - 1).bit_length() // 2))
+    mask, keys = np.uint64((1 << half) - 1), np.frombuffer(_key(seed, purpose), np.uint64)
+    values, outside = numbers.astype(np.uint64), np.ones(len(numbers), bool)
+    while outside.any():
+        left, right = values[outside] >> np.uint64(half), values[outside] & mask
+        for number in range(NUM_ROUNDS):
+            left, right = right, left ^ (mixed(right + keys[number % 4] + np.uint64(number)) & mask)
+        values[outside] = (left << np.uint64(half)) | right
+        outside = values >= np.uint64(size)
+    return values.astype(np.int64)
+
+
+def _key(seed: int, purpose: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{purpose}".encode()).digest()
+
+
 def shuffled(seed: int, purpose: str, names: Sequence[str]) -> Int64[np.ndarray, "n"]:
     """Return the order of `names` under the seed, for one purpose: orders for two purposes are independent."""
-    keyed = hashlib.blake2b(key=hashlib.sha256(f"{seed}\0{purpose}".encode()).digest(), digest_size=8)
+    keyed = hashlib.blake2b(key=_key(seed, purpose), digest_size=8)
     hashes = np.empty(len(names), ">u8")
     for index, name in enumerate(names):
         each = keyed.copy()
@@ -63,17 +104,17 @@ def apportion(total: int, fractions: Mapping[str, float]) -> dict[str, int]:
 
 def choose_held_out(
     seed: int,
-    keys: Mapping[str, Sequence[str]],
+    ids: Mapping[str, UInt64[np.ndarray, "_ 2"]],
     long: Mapping[str, Bool[np.ndarray, "_"]],
     number: int,
     fractions: Mapping[str, float],
 ) -> dict[str, Int64[np.ndarray, "_"]]:
-    """Set documents apart by key, from each source in proportion to `fractions`.
+    """Set documents apart by their ids, from each source in proportion to `fractions`.
 
     `long` marks what may be taken. No source gives more than half of it, so that training sees long documents too;
     what one cannot give, the others give.
     """
-    spare = {source: int(np.count_nonzero(long[source])) // 2 if fractions.get(source, 0) else 0 for source in keys}
+    spare = {source: int(np.count_nonzero(long[source])) // 2 if fractions.get(source, 0) else 0 for source in ids}
     if sum(spare.values()) < number:
         raise UserError(
             f"{sum(spare.values())} documents are long enough to be held out and can be spared (half of "
@@ -82,13 +123,13 @@ def choose_held_out(
             "Add longer documents, or lower held-out-documents.",
         )
     wanted = apportion(number, fractions)
-    given = {source: min(wanted.get(source, 0), spare[source]) for source in keys}
-    for source in sorted(keys, key=lambda source: (given[source] - spare[source], source)):
+    given = {source: min(wanted.get(source, 0), spare[source]) for source in ids}
+    for source in sorted(ids, key=lambda source: (given[source] - spare[source], source)):
         given[source] += min(spare[source] - given[source], number - sum(given.values()))
     chosen = {}
-    for source in keys:
+    for source in ids:
         candidates = np.flatnonzero(long[source])
-        order = shuffled(seed, f"held out {source}", [keys[source][int(index)] for index in candidates])
+        order = in_order(seed, f"held out {source}", ids[source][candidates])
         chosen[source] = candidates[order[: given[source]]]
     return chosen
 
@@ -118,7 +159,7 @@ def take(
     source: str,
     part: Int64[np.ndarray, "p"],
     costs: Int64[np.ndarray, "p"],
-    names: Sequence[str],
+    ids: UInt64[np.ndarray, "p 2"],
     quota: int,
     seed: int,
     draw: str = "part",
@@ -130,7 +171,7 @@ def take(
     part_tokens, left, epoch = int(costs.sum()), quota, 0
     orders, epochs, taken = [], [], []
     while left > 0:
-        order = shuffled(seed, f"epoch {epoch}", names) if epoch else np.arange(len(part))
+        order = in_order(seed, f"epoch {epoch} of {source}", ids) if epoch else np.arange(len(part))
         ends = np.cumsum(costs[order])
         number = min(len(part), int(np.searchsorted(ends, left)) + 1)
         amounts = costs[order[:number]]

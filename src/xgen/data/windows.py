@@ -3,7 +3,7 @@
 import functools
 
 import numpy as np
-from jaxtyping import UInt16, UInt64
+from jaxtyping import Bool, UInt16, UInt64
 
 from xgen.tokenizer.encoding import token_bytes
 from xgen.tokenizer.specials import NUM_ROWS
@@ -19,6 +19,11 @@ def window_hashes(tokens: UInt16[np.ndarray, "N"], size: int) -> UInt64[np.ndarr
         hashes *= np.uint64(0x9E3779B97F4A7C15)
         hashes += values[start : start + num_windows]
     return mixed(hashes)
+
+
+def is_counted(tokens: UInt16[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+    """Mark the ids that are not whitespace, of which windows are made."""
+    return _token_hashes()[tokens] != 0
 
 
 def mixed(values: UInt64[np.ndarray, "*n"]) -> UInt64[np.ndarray, "*n"]:

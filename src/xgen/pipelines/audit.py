@@ -7,7 +7,8 @@ from xgen.core.errors import UserError
 from xgen.core.ledger import read_json, sha256_of_file
 from xgen.core.progress import console, say, track
 from xgen.data.audit import TABLES
-from xgen.data.shards import open_manifest
+from xgen.data.shards import completed_by, open_manifest
+from xgen.pieces.plan import read_plan, refuse_changed_inputs
 from xgen.pipelines.prepare import as_rich, data_folder, prepare
 from xgen.recipes.schema import Recipe
 from xgen.workspace.target import Target, require_runnable
@@ -50,7 +51,8 @@ def damaged_files(folder: Path) -> list[str]:
 def repair(folder: Path, recipe: Recipe, damaged: list[str]) -> None:
     """Make damaged files again from what is whole; afterwards every file has the checksum that it had before.
 
-    What was read is the snapshot, which nothing else holds: UserError, and nothing is touched, where it is damaged.
+    A piece is made from its input again, which must be what it was. A snapshot is what nothing else holds: UserError,
+    and nothing is touched, where one is damaged.
     """
     for name in damaged:
         say(f"  damaged: {folder / name}")
@@ -67,12 +69,11 @@ def repair(folder: Path, recipe: Recipe, damaged: list[str]) -> None:
             "Move it back, or repair it with the version that wrote it.",
         )
     before = read_json(folder / "manifest.json")["files"]
+    if any(name.startswith("pieces/") for name in damaged) and "plan.json" not in damaged:
+        refuse_changed_inputs(folder, read_plan(folder), recipe.data.sources, recipe.data.filters)
     for name in damaged:
         (folder / name).unlink(missing_ok=True)
-        if name.startswith("tokens/"):  # a store is written as one; its counts are what says that it is complete
-            names = [source.name for source in recipe.data.sources if name.startswith(f"tokens/{source.name}.")]
-            source = max(names, key=len)  # "code" is no part of "code.old"
-            (folder / "tokens" / f"{source}.json").unlink(missing_ok=True)
+        (folder / completed_by(name)).unlink(missing_ok=True)
     (folder / "manifest.json").unlink()
     again = prepare(recipe, folder.parent.parent).manifest["files"]
     if again != before:

@@ -165,9 +165,7 @@ def _conversations(workspace: Workspace, strict: bool) -> tuple[Rows, dict[str, 
 
     def documents() -> Iterable[Document]:
         prepared = open_prepared(data_folder(recipe, workspace.root))
-        return itertools.chain.from_iterable(
-            prepared.documents(source, recipe.data.filters) for source in recipe.data.sources
-        )
+        return itertools.chain.from_iterable(prepared.documents(source) for source in recipe.data.sources)
 
     if is_first() and not is_written(folder):
         with locked(folder):

@@ -1,35 +1,54 @@
-"""From sources to the rows of every stage: snapshot, tokenize, choose, pack; what is complete is not done again."""
+"""From sources to the rows of every stage: plan, pieces, choice, rows; what is complete is not done again."""
 
+import contextlib
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.box import SIMPLE
 from rich.table import Table as RichTable
 
 from xgen.core.errors import UserError
-from xgen.core.ledger import locked, require_space
-from xgen.core.progress import bar, console, say, track
+from xgen.core.ledger import locked, read_json, require_space, write_array, write_json
+from xgen.core.progress import bar, console, progress, say, track
+from xgen.data.accounts import intake_counts, source_counts, stage_counts
 from xgen.data.audit import Table, filter_table, plan_table, source_table, stage_table
-from xgen.data.choice import FATES, Choice, Quota, choose
+from xgen.data.choice import Quota, choose, held_out_rows
 from xgen.data.config import DataConfig
-from xgen.data.filters import why_dropped
-from xgen.data.mixture import apportion, shuffled
-from xgen.data.packing import merge, pack, row_order
-from xgen.data.shards import Prepared, is_complete, open_prepared, rows_path, write_array, write_manifest, write_rows
-from xgen.data.tokens import TokenStore, open_tokens, read_token_counts, write_tokens
+from xgen.data.copies import NearTask, mark_near_copies, near_path, write_held_out
+from xgen.data.filters import HeldOut
+from xgen.data.mixture import apportion
+from xgen.data.packing import RowsTask, merge, pack_file, write_stream, write_token_files
+from xgen.data.shards import Prepared, is_complete, open_prepared, row_files, write_manifest
+from xgen.engine.crew import Crew, OthersUnfinished, share_of
 from xgen.filters.catalog import Screen
+from xgen.pieces.make import STAYS, PieceTask, make_piece, read_ledger, set_apart
+from xgen.pieces.plan import (
+    Plan,
+    make_plan,
+    needs_snapshot,
+    plan_path,
+    read_plan,
+    refuse_another_recipe,
+    refuse_changed_inputs,
+    write_plan,
+)
+from xgen.pieces.store import open_store
 from xgen.recipes.schema import Recipe, data_fingerprint, to_plain
-from xgen.sources.catalog import read_snapshot, write_snapshot
+from xgen.sources.catalog import read_snapshot_counts, write_snapshot
 from xgen.tokenizer.specials import IDENTITY
 from xgen.train.stages import Stage, trained_tokens
 from xgen.workspace.target import Target, require_runnable
 
-Counts = dict[str, dict[str, Any]]
+NUM_TOLD = 10
+"""Sentences about bad input that are printed of a source; all of it is counted and in quarantine."""
+INLINE_BYTES = 2 << 20
+"""Of input: less is done before the first worker would have started."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +59,14 @@ class Options:
     """Stop at the first record that cannot be read, instead of counting and skipping it."""
     show: bool = False
     """Only print what every stage will read of every source; nothing is read or written."""
+    engine: Literal["local", "ray"] = "local"
+    """Workers on this machine, or a Ray cluster whose machines all see the folder and the input."""
+    workers: int = 0
+    """Worker processes on this machine; 0 takes one for each processor."""
+    ray_address: str = ""
+    """host:port of the head of a Ray cluster; without it Ray looks for one, or starts one here."""
+    shard: str = ""
+    """i/n, with i from 0: do this part of the work, beside others that share the folder (docs/how-to)."""
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
@@ -50,7 +77,11 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
         console.print(as_rich(plan_table(recipe.stages, mixtures)))
         say(f"it would lie in {data_folder(recipe, options.root)}")
         return
-    prepare(recipe, options.root, options.strict)
+    share = share_of(options.shard) if options.shard else None
+    try:
+        prepare(recipe, options.root, options.strict, Crew(options.engine, options.workers, options.ray_address, share))
+    except OthersUnfinished as others:
+        say(f"shard   {options.shard} is done; {others}. The same command continues when they are.")
 
 
 def data_folder(recipe: Recipe, root: Path) -> Path:
@@ -58,10 +89,11 @@ def data_folder(recipe: Recipe, root: Path) -> Path:
     return root / "data" / data_fingerprint(recipe, IDENTITY)
 
 
-def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
+def prepare(recipe: Recipe, root: Path, strict: bool = False, crew: Crew | None = None) -> Prepared:
     """Prepare the data of a recipe, or continue, or find it complete.
 
-    Broken input is counted and skipped, or with `strict` a UserError.
+    Broken input is counted and skipped, or with `strict` a UserError. OthersUnfinished where the crew does a share, and
+    what follows needs those of others.
     """
     folder = data_folder(recipe, root)
     if is_complete(folder):
@@ -70,30 +102,16 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
             _refuse_broken(prepared.manifest["sources"], folder)
         say(f"data    complete in {folder}")
         return prepared
-    screens = {source.name: Screen(source.filters, recipe.data.filters) for source in recipe.data.sources}
-    with locked(folder):
-        for leftover in folder.rglob(".*.tmp"):  # of a run that was killed
-            leftover.unlink()
+    for source in recipe.data.sources:
+        Screen(source.filters, recipe.data.filters)  # what cannot be made is refused before anything is read
+    crew, started = crew or Crew(), time.monotonic()
+    with _held(folder, crew), contextlib.closing(crew):
         require_space(folder, 2 * trained_tokens(recipe.stages))
-        started = time.monotonic()
-        snapshots = _snapshot(recipe.data, folder, strict)
-        if strict:
-            _refuse_broken(snapshots, folder)
-        encoded = _tokenize(recipe.data, folder, snapshots, screens)
-        stores = {source.name: open_tokens(folder, source.name) for source in recipe.data.sources}
-        choice = _choose(recipe, folder, stores)
-        _pack(recipe, folder, stores, choice)
-        write_manifest(
-            folder,
-            {
-                "recipe": to_plain(recipe),
-                "tokenizer": IDENTITY,
-                "seed": recipe.seed,
-                "sources": _source_counts(recipe.data, snapshots, encoded, stores, choice),
-                "stages": _stage_counts(recipe, choice),
-                "held_out": {"documents": recipe.data.held_out_documents, "context_length": recipe.context_length},
-            },
-        )
+        job = _begin(recipe, folder, strict, crew)
+        ledgers = _make_pieces(job)
+        chosen = _chosen(folder) or _choose(job, ledgers)
+        _pack(job)
+        write_manifest(folder, {"recipe": to_plain(recipe), "tokenizer": IDENTITY, "seed": recipe.seed, **chosen})
         prepared = open_prepared(folder)
     for table in (make(prepared.manifest) for make in (source_table, filter_table, stage_table)):
         if table.rows:
@@ -102,18 +120,86 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False) -> Prepared:
     return prepared
 
 
-def _snapshot(config: DataConfig, folder: Path, strict: bool) -> Counts:
-    snapshots = {}
-    for source in track(config.sources, "reading sources", len(config.sources)):
-        snapshots[source.name] = counts = write_snapshot(folder, source, strict)
-        say(
-            f"read    {source.name}: {counts['documents']:,} documents, {counts['bytes'] / 1e6:.1f} MB, "
-            f"{sum(counts['skipped'].values()):,} left out"
-        )
-    return snapshots
+@dataclass(frozen=True)
+class _Job:
+    """One run of prepare on one folder."""
+
+    recipe: Recipe
+    folder: Path
+    strict: bool
+    crew: Crew
+    plan: Plan
+    is_new: bool
+    is_tiny: bool
+
+    def do(self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, size: Callable[[Any], int]) -> None:
+        """Do tasks that cannot be left out: UserError where one kills its workers."""
+        for task, is_done in self.watch(function, tasks, title, size):
+            if not is_done:
+                raise UserError(
+                    f"{task} killed its worker again and again",
+                    "a worker that ends its task",
+                    "Look for a lack of memory, and run the same command again: it continues where it was.",
+                )
+
+    def watch(
+        self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, size: Callable[[Any], int]
+    ) -> Iterator[tuple[Any, bool]]:
+        """Do tasks, show how far they are, and yield each as it ends."""
+        takes_risks = function is make_piece and not self.is_new  # it may have killed the run before
+        done = self.crew.do(function, tasks, self.is_tiny and not takes_risks)
+        with progress(title, sum(map(size, tasks))) as advance:
+            for task, is_done in done:
+                yield task, is_done
+                advance(size(task))
 
 
-def _refuse_broken(sources: Counts, folder: Path) -> None:
+@contextlib.contextmanager
+def _held(folder: Path, crew: Crew) -> Iterator[None]:
+    """Keep others out: all of them, or who does the same share; clear away what runs and workers left that died."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(folder, shared=crew.share is not None))
+        if crew.share is not None:
+            stack.enter_context(locked(folder, f".lock-{crew.share.number}-of-{crew.share.total}"))
+        else:
+            stack.callback(_clear_away, folder)
+            _clear_away(folder)
+        yield
+
+
+def _clear_away(folder: Path) -> None:
+    for leftover in folder.rglob(".*.tmp"):
+        leftover.unlink()
+
+
+def _begin(recipe: Recipe, folder: Path, strict: bool, crew: Crew) -> _Job:
+    """Make the plan, or take the one that is there if nothing has changed that it depends on."""
+    plain, data = to_plain(recipe), recipe.data
+    made_of = {**{key: plain[key] for key in ("seed", "data", "stages")}, "tokenizer": IDENTITY}
+    with locked(folder, ".lock-plan", wait=True):
+        is_new = not plan_path(folder).exists()
+        if is_new or (crew.share is None and not any((folder / "pieces").glob("*.json"))):  # nothing would be lost
+            _snapshot(data, folder, strict)
+            write_plan(folder, make_plan(folder, data.sources, data.filters, made_of))
+        plan = read_plan(folder)
+    refuse_another_recipe(folder, plan, made_of)
+    if not is_new and any(read_ledger(folder, piece.number) is None for piece in plan.pieces):
+        refuse_changed_inputs(folder, plan, data.sources, data.filters)
+    num_bytes = sum(piece.num_bytes for piece in plan.pieces)
+    num_files = sum(len(piece.files) for piece in plan.pieces)
+    say(f"plan    {num_files:,} files, {num_bytes / 1e6:,.1f} MB, in {len(plan.pieces):,} pieces")
+    return _Job(recipe, folder, strict, crew, plan, is_new, num_bytes < INLINE_BYTES)
+
+
+def _snapshot(config: DataConfig, folder: Path, strict: bool) -> None:
+    sources = [source for source in config.sources if needs_snapshot(source)]
+    for source in track(sources, "reading sources", len(sources)):
+        counts = write_snapshot(folder, source, strict)
+        left_out = sum(counts["skipped"].values())
+        say(f"read    {source.name}: {counts['documents']:,} documents, {left_out:,} left out")
+
+
+def _refuse_broken(sources: Mapping[str, Any], folder: Path) -> None:
     """Be strict about what an earlier run, which was not, has read and skipped."""
     for name, counts in sources.items():
         if counts["examples"]:
@@ -124,54 +210,130 @@ def _refuse_broken(sources: Counts, folder: Path) -> None:
             )
 
 
-def _tokenize(config: DataConfig, folder: Path, snapshots: Counts, screens: dict[str, Screen]) -> Counts:
-    encoded = {}
-    for source in config.sources:
-        counts = read_token_counts(folder, source.name)
-        if counts is None:
-            documents = track(
-                read_snapshot(folder, source.name), f"tokenizing {source.name}", snapshots[source.name]["documents"]
-            )
-            counts = write_tokens(
-                folder, source.name, documents, screens[source.name], partial(why_dropped, config=config)
-            )
-        say(
-            f"encode  {source.name}: {counts['tokens']:,} tokens in {counts['documents']:,} documents, "
-            f"{sum(reason['documents'] for reason in counts['dropped'].values()):,} dropped"
+def _make_pieces(job: _Job) -> dict[str, dict[str, Any]]:
+    """Make this run's pieces that are not there; return what those of each source say, when all are."""
+    config = job.recipe.data
+    sources = {source.name: source for source in config.sources}
+    tasks = [
+        PieceTask(job.folder, piece, sources[piece.source], config.filters, config.min_document_tokens, job.strict)
+        for piece in job.crew.mine(job.plan.pieces)
+        if read_ledger(job.folder, piece.number) is None
+    ]
+    told = Counter[str]()
+    for task, is_done in job.watch(make_piece, tasks, "tokenizing", lambda task: task.piece.num_bytes):
+        if not is_done:
+            set_apart(task)
+        ledger = read_ledger(job.folder, task.piece.number)
+        assert ledger is not None, f"{task.piece} is done"
+        for example in ledger["examples"] if told[task.source.name] < NUM_TOLD else ():
+            told[task.source.name] += 1
+            say(f"  {task.source.name}: {example}; skipped")
+    of_source: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
+    missing = 0
+    for piece in job.plan.pieces:
+        ledger = read_ledger(job.folder, piece.number)
+        missing += ledger is None
+        of_source[piece.source].append(ledger or {})
+    if missing:
+        raise OthersUnfinished(f"{missing:,} of {len(job.plan.pieces):,} pieces are left to others")
+    counts = {
+        name: intake_counts(source, of_source[name], read_snapshot_counts(job.folder, source))
+        for name, source in sources.items()
+    }
+    if job.strict:
+        _refuse_broken(counts, job.folder)
+    for name, count in counts.items():
+        _require_documents(name, count, config.min_document_tokens)
+    return counts
+
+
+def _require_documents(name: str, count: dict[str, Any], min_document_tokens: int) -> None:
+    stay = count["fates"].get(STAYS, {"documents": 0, "tokens": 0})
+    if not count["documents"]:
+        raise UserError(
+            f"source '{name}' gave no document (skipped: {count['skipped'] or 'none'})",
+            "at least one document",
+            "Check the source's location and what is there.",
         )
-        encoded[source.name] = counts
-    return encoded
+    if not stay["documents"]:
+        raise UserError(
+            f"no document of the source '{name}' has {min_document_tokens} tokens or more and passes its filters",
+            "at least one document",
+            "Add documents, or lower min-document-tokens.",
+        )
+    say(
+        f"encode  {name}: {stay['tokens']:,} tokens in {stay['documents']:,} documents, "
+        f"{count['documents'] - stay['documents']:,} dropped, {sum(count['skipped'].values()):,} left out"
+    )
 
 
-def _choose(recipe: Recipe, folder: Path, stores: dict[str, TokenStore]) -> Choice:
-    for name, store in stores.items():
-        if not store.keys:
-            raise UserError(
-                f"no document of the source '{name}' has {recipe.data.min_document_tokens} tokens or more",
-                "at least one document",
-                "Add documents, or lower min-document-tokens.",
-            )
-    fractions = recipe.data.mixture(recipe.stages[0].mixture).fractions()
+def _chosen(folder: Path) -> dict[str, Any] | None:
+    path = folder / "choice.json"
+    return read_json(path) if path.exists() else None
+
+
+def _choose(job: _Job, intakes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Decide what becomes of every document, lay out the stream of each stage, and account for all of it."""
+    recipe, folder, config = job.recipe, job.folder, job.recipe.data
+    stores = {source.name: open_store(folder, job.plan, source.name) for source in config.sources}
     with bar("choosing documents", None):
         choice = choose(
             stores,
-            recipe.data,
+            config,
             [_quota(recipe, stage) for stage in recipe.stages],
-            fractions,
+            config.mixture(recipe.stages[0].mixture).fractions(),
             recipe.context_length,
             recipe.seed,
+            partial(_near_copies, job),
         )
-    places = [(source, index) for source, indices in choice.held_out.items() for index in indices]
-    order = shuffled(recipe.seed, "held out", [f"{source}\0{stores[source].keys[index]}" for source, index in places])
-    held_out = np.empty((len(places), recipe.context_length), np.uint16)
-    for row, (source, index) in zip(held_out, (places[at] for at in order), strict=True):
-        row[:] = stores[source].document(index)[: recipe.context_length]
+    write_array(folder / "held_out.npy", held_out_rows(stores, choice, recipe.context_length, recipe.seed))
+    given = ", ".join(f"{len(indices)} of {source}" for source, indices in choice.held_out.items())
+    say(f"choose  {config.held_out_documents:,} documents held out ({given})")
     for source, fates in choice.fates.items():
         write_array(folder / "fates" / f"{source}.npy", fates)
-    write_array(folder / "held_out.npy", held_out)
-    given = ", ".join(f"{len(indices)} of {source}" for source, indices in choice.held_out.items())
-    say(f"choose  {len(held_out):,} documents held out ({given})")
-    return choice
+    write_token_files(folder, list(stores.values()))
+    for number, (stage, slices) in enumerate(zip(recipe.stages, choice.slices, strict=True)):
+        stream = merge(slices, [stores[one.source] for one in slices], recipe.seed, stage.name)
+        assert len(stream) == stage.trained_tokens
+        write_stream(folder, number, stream, [one.source for one in slices])
+    chosen = {
+        "sources": {
+            source.name: source_counts(source, intakes[source.name], stores[source.name], choice)
+            for source in config.sources
+        },
+        "stages": [
+            stage_counts(stage, config.mixture(stage.mixture).fractions(), slices)
+            for stage, slices in zip(recipe.stages, choice.slices, strict=True)
+        ],
+        "held_out": {"documents": config.held_out_documents, "context_length": recipe.context_length},
+    }
+    write_json(folder / "choice.json", chosen)
+    return chosen
+
+
+def _near_copies(job: _Job, apart: HeldOut) -> dict[str, np.ndarray]:
+    """Let workers compare every piece with what is held out; all pieces must be there before anything is chosen."""
+    if not apart.documents:
+        return {}
+    write_held_out(job.folder, apart)
+    tasks = [
+        NearTask(job.folder, piece.number, apart.context_length, job.recipe.data.near_duplicate_share)
+        for piece in job.crew.mine(job.plan.pieces)
+        if not near_path(job.folder, piece.number).exists()
+    ]
+    job.do(
+        mark_near_copies,
+        tasks,
+        "comparing with held-out documents",
+        lambda task: job.plan.pieces[task.number].num_bytes,
+    )
+    paths = {piece.number: near_path(job.folder, piece.number) for piece in job.plan.pieces}
+    if missing := sum(not path.exists() for path in paths.values()):
+        raise OthersUnfinished(f"{missing:,} of {len(paths):,} pieces are left to others to compare")
+    marks: dict[str, list[np.ndarray]] = {source.name: [np.zeros(0, bool)] for source in job.recipe.data.sources}
+    for piece in job.plan.pieces:
+        marks[piece.source].append(np.load(paths[piece.number]))
+    return {source: np.concatenate(of_pieces) for source, of_pieces in marks.items()}
 
 
 def _quota(recipe: Recipe, stage: Stage) -> Quota:
@@ -179,83 +341,19 @@ def _quota(recipe: Recipe, stage: Stage) -> Quota:
     return Quota(stage.name, apportion(stage.trained_tokens, mixture.fractions()), mixture.second_draws)
 
 
-def _pack(recipe: Recipe, folder: Path, stores: dict[str, TokenStore], choice: Choice) -> None:
-    for number, (stage, slices) in enumerate(zip(recipe.stages, choice.slices, strict=True)):
-        path = rows_path(folder, number)
-        if not path.exists():
-            stream = merge(slices, [stores[one.source] for one in slices], recipe.seed, stage.name)
-            assert len(stream) == stage.trained_tokens
-            rows = pack(stream, row_order(recipe.seed, stage.name, stage.num_rows), stage.context_length)
-            with bar(f"packing stage {stage.name}", stage.num_rows) as shown:
-                write_rows(path, (stage.num_rows, stage.context_length), _shown(rows, shown.advance))
+def _pack(job: _Job) -> None:
+    """Make this run's files of rows that are not there; all must be there when it returns."""
+    files = [
+        RowsTask(job.folder, stage.name, number, stage.num_rows, stage.context_length, job.recipe.seed, file)
+        for number, stage in enumerate(job.recipe.stages)
+        for file in row_files(number, stage.num_rows, stage.context_length)
+    ]
+    tasks = [task for task in job.crew.mine(files) if not task.file.is_complete(job.folder)]
+    job.do(pack_file, tasks, "packing rows", lambda task: 2 * (task.file.stop - task.file.first) * task.context_length)
+    if missing := sum(not task.file.is_complete(job.folder) for task in files):
+        raise OthersUnfinished(f"{missing:,} of {len(files):,} files of rows are left to others")
+    for stage in job.recipe.stages:
         say(f"pack    stage {stage.name}: {stage.num_rows:,} rows of {stage.context_length:,}")
-
-
-def _shown(chunks: Iterable[np.ndarray], advance: Any) -> Iterable[np.ndarray]:
-    for chunk in chunks:
-        yield chunk
-        advance(len(chunk))
-
-
-def _source_counts(
-    config: DataConfig, snapshots: Counts, encoded: Counts, stores: dict[str, TokenStore], choice: Choice
-) -> Counts:
-    """Account for every document that was read, and check that the sum is right."""
-    counts = {}
-    for source in config.sources:
-        lengths, fates = stores[source.name].lengths, choice.fates[source.name]
-        became = {
-            name: {"documents": int(np.count_nonzero(fates == code)), "tokens": int(lengths[fates == code].sum())}
-            for code, name in enumerate(FATES)
-        }
-        became = {name: count for name, count in became.items() if count["documents"]} | encoded[source.name]["dropped"]
-        read = {
-            "documents": snapshots[source.name]["documents"],
-            "tokens": sum(count["tokens"] for count in became.values()),
-        }
-        assert read["documents"] == sum(count["documents"] for count in became.values()), source.name
-        counts[source.name] = {
-            "reader": source.reader,
-            "licence": source.licence,
-            "read": read,
-            "fates": became,
-            "filters": encoded[source.name]["filters"],
-            "bytes": snapshots[source.name]["bytes"],
-            "skipped": snapshots[source.name]["skipped"],
-            "licences": snapshots[source.name]["licences"],
-            "examples": snapshots[source.name]["examples"],
-        }
-    return counts
-
-
-def _stage_counts(recipe: Recipe, choice: Choice) -> list[dict[str, Any]]:
-    counts = []
-    for stage, slices in zip(recipe.stages, choice.slices, strict=True):
-        fractions = recipe.data.mixture(stage.mixture).fractions()
-        sources = {
-            one.source: {
-                "wanted": fractions[one.source],
-                "tokens": one.tokens,
-                "documents": len(one.documents),
-                "cut_at_quota": one.cut,
-                "part_documents": one.part_documents,
-                "part_tokens": one.part_tokens,
-                "repeats": one.repeats,
-                "draw": one.draw,
-            }
-            for one in slices
-        }
-        counts.append(
-            {
-                "name": stage.name,
-                "mixture": stage.mixture,
-                "context_length": stage.context_length,
-                "rows": stage.num_rows,
-                "tokens": stage.trained_tokens,
-                "sources": sources,
-            }
-        )
-    return counts
 
 
 def as_rich(table: Table) -> RichTable:

@@ -71,11 +71,11 @@ def pretrain(workspace: Workspace, strict: bool) -> RunFolder:
         run = RunFolder.open(workspace.base)
         _say_plan(run.path.name, recipe)
 
+        rows = {stage.name: prepared.rows(stage.name) for stage in recipe.stages}
+
         def batch_at(where: Place):
             stage = where.stage
-            batch = batch_of(
-                prepared.rows(stage.name), where.step_in_stage * stage.rows_per_batch, stage.rows_per_batch
-            )
+            batch = batch_of(rows[stage.name], where.step_in_stage * stage.rows_per_batch, stage.rows_per_batch)
             return _SEEN[recipe.documents](batch)
 
         def held_out(stage: Stage) -> Batch:

@@ -22,6 +22,9 @@ NEEDED = {"hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp"}
 FAULTS = {"aiohttp": "ClientError", "httpx": "HTTPError", "httpx2": "HTTPError", "requests": "RequestException"}
 """Errors of clients that are no OSError; looked up where the client was imported."""
 
+MARKS = ("ETag", "etag", "blob_id", "md5Hash", "mtime", "LastModified", "last_modified")
+"""Where file systems of fsspec tell what changes with a file, the surest first."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -35,6 +38,11 @@ class File:
     """As it lies there, compressed or not; -1 where the address does not tell."""
     licence: str
     """Of the source, unless the file's repository states its own."""
+    mark: str = ""
+    """Changes when the file does: its time here, its tag or digest at an address; empty where that tells none."""
+    start: int = 0
+    stop: int | None = None
+    """The part that is read, to the end without `stop`: bytes where a line begins in JSON lines, Parquet row groups."""
 
 
 def list_files(source: Source) -> list[File]:
@@ -63,7 +71,11 @@ def _here(source: Source) -> list[File]:
     else:
         inside = {path.relative_to(location).as_posix(): path for path in location.rglob("*") if path.is_file()}
         paths = {key: path for key, path in inside.items() if not _is_hidden(key)}
-    return [File(key, str(path), path.stat().st_size, source.licence) for key, path in paths.items()]
+    states = {key: path.stat() for key, path in paths.items()}
+    return [
+        File(key, str(paths[key]), state.st_size, source.licence, str(state.st_mtime_ns))
+        for key, state in states.items()
+    ]
 
 
 def _far(source: Source) -> list[File]:
@@ -75,10 +87,30 @@ def _far(source: Source) -> list[File]:
         else:
             found = _found_below(system, root)
         return [
-            File(key, system.unstrip_protocol(name), -1 if (size := info.get("size")) is None else size, source.licence)
+            File(key, system.unstrip_protocol(name), _far_size(info), source.licence, _far_mark(info))
             for name, info in found.items()
             if not _is_hidden(key := name.removeprefix(root).strip("/").partition("?")[0])
         ]
+
+
+def state_of(address: str) -> tuple[int, str]:
+    """Return the size and the mark of a file as they are now; FileNotFoundError where there is none."""
+    if "://" not in address:
+        state = Path(address).stat()
+        return state.st_size, str(state.st_mtime_ns)
+    with _reached(address):
+        system, name = _fsspec(address).core.url_to_fs(address)
+        system.invalidate_cache()
+        info = system.info(name)
+    return _far_size(info), _far_mark(info)
+
+
+def _far_size(info: dict[str, Any]) -> int:
+    return -1 if (size := info.get("size")) is None else size
+
+
+def _far_mark(info: dict[str, Any]) -> str:
+    return next((str(info[name]) for name in MARKS if info.get(name)), "")
 
 
 def _found_below(system: Any, root: str) -> dict[str, dict[str, Any]]:

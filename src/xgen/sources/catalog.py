@@ -1,4 +1,4 @@
-"""The sources of documents: an entry for each reader, and the snapshot that frees a run from what it has read."""
+"""The sources of documents: an entry for each reader, and the snapshot of what no list of files can name again."""
 
 import importlib.resources
 from collections import Counter
@@ -68,16 +68,15 @@ def quarantine_path(folder: Path, source: str) -> Path:
 def write_snapshot(folder: Path, source: Source, strict: bool) -> dict[str, Any]:
     """Write all that a source gives to <folder>/snapshot, and return its counts; written before, only return them.
 
-    What is installed on the machine later, or changes in the files that were read, never changes a resumed run.
+    What is installed on the machine later never changes a resumed run.
     """
-    counts_path = folder / "snapshot" / f"{source.name}.json"
-    if counts_path.exists():
-        return read_json(counts_path)
+    if (counts := read_snapshot_counts(folder, source)) is not None:
+        return counts
     licences, num_bytes = Counter[str](), 0
     with (
         quarantine(quarantine_path(folder, source.name)) as keep,
         written_beside(snapshot_path(folder, source.name)) as file,
-        zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed,
+        zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(file, closefd=False) as packed,
     ):
         intake = Intake(source.name, strict, keep)
         for document in documents_of(source, intake):
@@ -99,8 +98,14 @@ def write_snapshot(folder: Path, source: Source, strict: bool) -> dict[str, Any]
             "at least one document",
             "Check the source's location and what is there.",
         )
-    write_json(counts_path, counts)
+    write_json(folder / "snapshot" / f"{source.name}.json", counts)
     return counts
+
+
+def read_snapshot_counts(folder: Path, source: Source) -> dict[str, Any] | None:
+    """Return the counts of a snapshot that is complete, or None."""
+    path = folder / "snapshot" / f"{source.name}.json"
+    return read_json(path) if path.exists() else None
 
 
 def read_snapshot(folder: Path, source: str) -> Iterator[Document]:

@@ -4,8 +4,8 @@
     .parquet                 the same, with columns for fields
     anything else            one document a file, or none, as the layout says; also under .gz or .zst
 
-Keys are paths below the location, with the number of the line or row, so they depend neither on the machine nor on the
-order of reading.
+Keys are paths below the location, with the offset of the line or the number of the row, so they depend neither on the
+machine nor on the order of reading, nor on the parts that a file is cut into.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +28,8 @@ class FileReader:
 
     list_files: Callable[[Source], list[File]]
     read_file: Callable[[Source, File, Intake], Iterator[Document]]
+    reads_rows: bool = True
+    """Whether JSON lines and Parquet are rows to it, so that a part of such a file can be read."""
 
     def __call__(self, source: Source, intake: Intake) -> Iterator[Document]:
         for file in self.list_files(source):
@@ -66,11 +68,10 @@ def _document_of(layout: Layout, source: Source, row: Row, intake: Intake) -> Do
         except BadRow as fault:
             intake.bad(fault.reason, row.place(), fault.expected, row.raw)
         else:
-            key = f"{row.file.key}:{row.number}"
-            return Document(source.name, key, text, about.licence, about.language, about.path)
+            return Document(source.name, f"{row.file.key}{row.key}", text, about.licence, about.language, about.path)
     return None
 
 
 FILE_READERS = {name: FileReader(list_files, partial(read_rows, layout)) for name, layout in LAYOUTS.items()}
-FILE_READERS["source_tree"] = FileReader(list_code, read_code)
+FILE_READERS["source_tree"] = FileReader(list_code, read_code, reads_rows=False)
 read_files = FILE_READERS["files"]

@@ -37,10 +37,15 @@ class Place:
 
 
 class Intake:
-    """Counts, for one source, everything that could have become a document and did not; `keep` gets what was bad."""
+    """Counts, for one source, everything that could have become a document and did not.
 
-    def __init__(self, source: str, strict: bool, keep: Callable[[Record], None] | None = None) -> None:
-        self.source, self.strict, self.keep = source, strict, keep
+    `keep` gets each bad record, `tell` a sentence about the first few.
+    """
+
+    def __init__(
+        self, source: str, strict: bool, keep: Callable[[Record], None] | None = None, tell: Callable[[str], None] = say
+    ) -> None:
+        self.source, self.strict, self.keep, self.tell = source, strict, keep, tell
         self.skipped: Counter[str] = Counter()
         self.examples: list[str] = []
 
@@ -66,9 +71,9 @@ class Intake:
         self.skipped[reason] += 1
         if self.skipped[reason] <= NUM_SHOWN:
             self.examples.append(f"{reason} in {where}")
-            say(f"  {self.source}: {reason} in {where}, expected {expected}; skipped")
+            self.tell(f"  {self.source}: {reason} in {where}, expected {expected}; skipped")
         elif self.skipped[reason] == NUM_SHOWN + 1:
-            say(f"  {self.source}: {reason} again; from here on only counted")
+            self.tell(f"  {self.source}: {reason} again; from here on only counted")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """The rows of JSON lines and of Parquet files as objects with their places; what is no row is named and left out."""
 
+import functools
 import importlib
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import orjson
@@ -9,7 +11,7 @@ import orjson
 from xgen.core.errors import UserError
 from xgen.sources.addresses import File, opened
 from xgen.sources.intake import Intake, Place
-from xgen.sources.streams import COMPRESSED, DAMAGE, chunks_of, lines_of
+from xgen.sources.streams import COMPRESSED, DAMAGE, Line, chunks_of, lines_of
 
 LONGEST_LINE = 64 << 20
 """Bytes of a line, or of a text file; what is longer is no document, and is read past without being held."""
@@ -23,13 +25,21 @@ class Row(NamedTuple):
 
     file: File
     number: int
+    """Of the row in a Parquet file; of the line in the part of the file that is read."""
     offset: int | None
     fields: dict[str, Any]
     raw: bytes
     """The line, or nothing for a row of a Parquet file."""
 
+    @property
+    def key(self) -> str:
+        """Where the row is in its file, however that was cut: "@" and the offset of a line, ":" and a row's number."""
+        return f":{self.number}" if self.offset is None else f"@{self.offset}"
+
     def place(self) -> Place:
-        return Place(self.file.address, self.number, self.offset, "row" if self.offset is None else "line")
+        if self.offset is None:
+            return Place(self.file.address, self.number, None, "row")
+        return _place(self.file, self.number, self.offset)
 
 
 def kind_of(file: File) -> str:
@@ -40,40 +50,72 @@ def kind_of(file: File) -> str:
     return name.rpartition(".")[2] if "." in name else ""
 
 
+@functools.lru_cache(maxsize=64)
+def lines_before(file: File) -> int:
+    """Count the lines before the first of the part that is read; only asked for where something is wrong with one."""
+    if not file.start:
+        return 0
+    left, count = file.start - 1, 1  # the line that ends with, or around, the byte before the part
+    for chunk in chunks_of(file.address):
+        count += chunk.count(b"\n", 0, left)
+        left -= len(chunk)
+        if left <= 0:
+            break
+    return count
+
+
 def read_json_lines(file: File, intake: Intake) -> Iterator[Row]:
-    """Yield the objects of a file with one on each line."""
-    number = end = 0
+    """Yield the objects of a file with one on each line, of a part of it those whose line begins there."""
+    number, end = 0, file.start
     try:
-        for number, offset, raw, num_bytes in lines_of(chunks_of(file.address), LONGEST_LINE):
+        for number, offset, raw, num_bytes in _lines_in(file):
             end = offset + num_bytes + 1
             if num_bytes > LONGEST_LINE:
-                reason, place = f"a line over {LONGEST_LINE:,} bytes", Place(file.address, number, offset)
-                intake.bad(reason, place, "one document a line", raw, f"{num_bytes:,} bytes")
+                reason = f"a line over {LONGEST_LINE:,} bytes"
+                intake.bad(reason, _place(file, number, offset), "one document a line", raw, f"{num_bytes:,} bytes")
             elif not raw.strip():
                 intake.skip("blank line")
             elif (fields := _object(raw, file, number, offset, intake)) is not None:
                 yield Row(file, number, offset, fields, raw)
     except DAMAGE as error:
-        intake.bad("a damaged file", Place(file.address, number + 1, end), WHOLE, detail=str(error))
+        intake.bad("a damaged file", _place(file, number + 1, end), WHOLE, detail=str(error))
     else:
-        if number == 0:
+        if number == 0 and file.start == 0:
             intake.bad("an empty file", Place(file.address, offset=0), "one JSON object a line")
+
+
+def _lines_in(file: File) -> Iterator[Line]:
+    """Yield the lines that begin in the part of a file that is read: numbers are of the part, offsets of the file.
+
+    One byte before the part tells whether a line begins with it.
+    """
+    before = max(0, file.start - 1)
+    lines = lines_of(chunks_of(file.address, before), LONGEST_LINE)
+    if file.start:
+        next(lines, None)
+    for number, (_, offset, raw, num_bytes) in enumerate(lines, 1):
+        if file.stop is not None and before + offset >= file.stop:
+            return
+        yield Line(number, before + offset, raw, num_bytes)
+
+
+def _place(file: File, number: int, offset: int) -> Place:
+    return Place(file.address, lines_before(file) + number, offset)
 
 
 def _object(raw: bytes, file: File, number: int, offset: int, intake: Intake) -> dict[str, Any] | None:
     try:
-        fields = orjson.loads(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw)
+        fields = orjson.loads(raw.removeprefix(b"\xef\xbb\xbf") if offset == 0 else raw)
     except orjson.JSONDecodeError as error:
         at = _first_bad_byte(raw)
         if at is None:
-            intake.bad("broken JSON", Place(file.address, number, offset), "one JSON object a line", raw, str(error))
+            intake.bad("broken JSON", _place(file, number, offset), "one JSON object a line", raw, str(error))
         else:
-            intake.bad("invalid UTF-8", Place(file.address, number, offset + at), UTF8, raw)
+            intake.bad("invalid UTF-8", _place(file, number, offset + at), UTF8, raw)
         return None
     if isinstance(fields, dict):
         return fields
-    place = Place(file.address, number, offset)
-    intake.bad("JSON that is not an object", place, "an object with a field for the text", raw)
+    intake.bad("JSON that is not an object", _place(file, number, offset), "an object with a field for the text", raw)
     return None
 
 
@@ -90,15 +132,7 @@ def read_parquet(file: File, intake: Intake, text: str, columns: tuple[str, ...]
 
     A row group that cannot be unpacked is left out, and the next one is read.
     """
-    try:
-        arrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ModuleNotFoundError:
-        raise UserError(
-            f"{file.address} is a Parquet file, and pyarrow is not installed",
-            "the extra that reads Parquet",
-            "Install it with: pip install 'xgen[data]'",
-        ) from None
+    arrow, parquet = _arrow(file)
     number = 0
     try:
         with opened(file.address) as stream, parquet.ParquetFile(stream) as table:
@@ -107,8 +141,10 @@ def read_parquet(file: File, intake: Intake, text: str, columns: tuple[str, ...]
                 found = f"one beside {table.schema_arrow.names[:8]}"
                 intake.bad(f"no column `{text}`", Place(file.address), found)
                 return
-            for group in range(table.num_row_groups):
+            for group in range(table.num_row_groups if file.stop is None else file.stop):
                 first, number = number, number + table.metadata.row_group(group).num_rows
+                if group < file.start:
+                    continue
                 try:
                     for batch in table.iter_batches(batch_size=1024, row_groups=[group], columns=names):
                         yield from _rows(batch, file, first, text, intake)
@@ -120,6 +156,27 @@ def read_parquet(file: File, intake: Intake, text: str, columns: tuple[str, ...]
                 intake.bad("an empty file", Place(file.address, offset=0), "rows")
     except (OSError, arrow.ArrowException) as error:
         intake.bad("a damaged file", Place(file.address, number + 1, unit="row"), WHOLE, detail=str(error))
+
+
+def _arrow(file: File) -> tuple[ModuleType, ModuleType]:
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ModuleNotFoundError:
+        raise UserError(
+            f"{file.address} is a Parquet file, and pyarrow is not installed",
+            "the extra that reads Parquet",
+            "Install it with: pip install 'xgen[data]'",
+        ) from None
+
+
+def row_group_bytes(file: File) -> list[int]:
+    """Return the size of each row group of a Parquet file, or none where it is damaged: who reads it will say so."""
+    arrow, parquet = _arrow(file)
+    try:
+        with opened(file.address) as stream, parquet.ParquetFile(stream) as table:
+            return [table.metadata.row_group(group).total_byte_size for group in range(table.num_row_groups)]
+    except (OSError, arrow.ArrowException):
+        return []
 
 
 def _rows(batch: Any, file: File, first: int, text: str, intake: Intake) -> Iterator[Row]:

@@ -32,13 +32,16 @@ class Line(NamedTuple):
     num_bytes: int
 
 
-def chunks_of(place: Path | str) -> Iterator[bytes]:
+def chunks_of(place: Path | str, start: int = 0) -> Iterator[bytes]:
     """Yield the content of a file, unpacked where its name ends in .gz or .zst; EOFError where it was cut short.
 
-    All that can be unpacked before a damage is yielded before the error is raised.
+    All that can be unpacked before a damage is yielded before the error is raised. A file that is not compressed can be
+    read from the byte `start` on.
     """
     name = str(place).partition("?")[0] if "://" in str(place) else str(place)
     with opened(str(place)) as file:
+        if start:
+            file.seek(start)
         blocks = iter(partial(file.read, CHUNK), b"")
         yield from _unpacked(blocks, name.endswith(".gz")) if name.endswith(COMPRESSED) else blocks
 

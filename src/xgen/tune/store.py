@@ -13,9 +13,8 @@ import numpy as np
 import orjson
 
 from xgen.core.errors import UserError
-from xgen.core.ledger import fingerprint, read_json, sha256_of_file, write_json, written_beside
+from xgen.core.ledger import fingerprint, read_json, sha256_of_file, write_array, write_json, written_beside
 from xgen.core.types import Document
-from xgen.data.shards import write_array
 from xgen.sources.intake import Intake, quarantine
 from xgen.tune.config import InstructConfig, InstructionSet
 from xgen.tune.datasets import MADE, files_of, read_set
