@@ -1,7 +1,5 @@
 """A document stays only if its licence can be read, is on the list, and is not contradicted by its own header."""
 
-import re
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
