@@ -73,7 +73,7 @@ def pii_filter(config: FilterConfig) -> Filter:
 
     def judge(document: Document) -> Document | Drop:
         text = document.text
-        if SECRET not in text and not may_hold_secrets(text):
+        if not may_hold_secrets(text):
             masked = mask_private(text)
         else:
             secrets = [match[0] for match in IS_SECRET.finditer(text)]
@@ -105,7 +105,7 @@ def mask_private(text: str) -> str:
     """Do what IS_PRIVATE.sub(_masked, text) does, on the lines that may hold something."""
     parts, end = [], 0
     while hint := PRIVATE_HINT.search(text, end):
-        start = text.rfind("\n", end, hint.start()) + 1 or end
+        start = text.rfind("\n", end, hint.start()) + 1
         parts.append(text[end:start])
         end = text.find("\n", hint.start())
         end = len(text) if end < 0 else end
