@@ -1,11 +1,14 @@
 """A document stays only if its licence can be read, is on the list, and is not contradicted by its own header."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from xgen.core.errors import UserError
 from xgen.core.types import Document
+from xgen.filters import policy
 from xgen.filters.config import FilterConfig
-from xgen.filters.policy import licence_filter, strict_licence_filter
+from xgen.filters.policy import is_copyleft, licence_filter, strict_licence_filter
 from xgen.filters.verdict import Drop
 
 pytest.importorskip("license_expression", reason="needs the extra `data`")
@@ -79,6 +82,33 @@ def test_a_header_with_another_licence_outweighs_the_metadata(judge, header):
 )
 def test_a_header_that_agrees_and_a_licence_further_down_are_no_contradiction(judge, header):
     assert judge(document("MIT", header)) == document("MIT", header)
+
+
+WORDS = (
+    "GNU lesser affero general public licence LICENSE mozilla mpl MPL2 lgpl gplv3 v 2 3 eclipse european union server"
+)
+WORDS += " side attribution sharealike noncommercial all rights reserved you may not unauthorized proprietary and"
+PIECES = (*WORDS.split(), *"\n #*-/.;!%x", "confidential", "common", "development", "distribution", "simple", "import")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.sampled_from([" ", "", "\n * ", "-"]))
+def test_what_spares_a_header_the_search_for_copyleft_spares_none_that_is(pieces, between):
+    header = between.join(pieces)
+    assert is_copyleft(header) == bool(policy.COPYLEFT.search(policy.WORDS.sub(" ", header.lower())))
+
+
+PHRASES = (
+    "GNU Lesser General Public License|GNU public licence|AGPL v3|gpl-2|Mozilla Public License|MPL 2.0|MPL-2.0"
+    "|Eclipse Public License|Common Development and Distribution License|European Union Public Licence"
+    "|Server Side Public License|Attribution-ShareAlike|Attribution-NonCommercial"
+    "|All rights reserved. You may not|All rights reserved; unauthorized|Proprietary and confidential"
+)
+
+
+@pytest.mark.parametrize("phrase", PHRASES.split("|"))
+def test_each_kind_of_copyleft_is_found(phrase):
+    assert is_copyleft(f"# {phrase} copy\n") and is_copyleft("# " + phrase.replace(" ", "\n# "))
 
 
 def test_the_strict_list_is_shorter_than_the_other():

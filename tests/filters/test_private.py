@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xgen.core.types import Document
+from xgen.filters import private
 from xgen.filters.config import FilterConfig
 from xgen.filters.private import pii_filter, secrets_filter
 
@@ -132,3 +133,41 @@ def test_time_is_linear_in_hostile_text(piece):
 
     assert seconds(20_000) < 2
     assert seconds(80_000) < 8 * min(seconds(20_000) for _ in range(2)) + 0.05
+
+
+FINDINGS = (
+    *(
+        HOST,
+        TOKEN,
+        KEY,
+        private.SECRET,
+        "jane@mail.example.org",
+        "2606:2800:220:1:248:1893:25c8:1946",
+        "+49 30 1234 5678",
+    ),
+    *("AKIA" + "A1B2" * 4, "ASIA" + "A1B2" * 4, "github_pat_" + "a" * 60, "glpat-" + "a1" * 10, "xoxb-" + "a1" * 5),
+    *("AIza" + "a_b-c" * 7, "hf_" + "aB" * 15, "sk-proj-" + "a1" * 16, "sk_live_" + "a1" * 10, "pypi-" + "a_" * 40),
+    *("eyJ" + "a" * 10 + ".eyJ" + "b" * 10 + "." + "c" * 10, "https://me:secret@host.org", "ghs_" + "a1" * 18),
+)
+PIECES = (*FINDINGS, *"\n\n\n .:@+-/_ax1", "://", "version ", "git@", "\r\n", "\u0663", "e", "::1")
+
+
+def by_definition(text):
+    """Look for every pattern at every place."""
+    secrets = [match[0] for match in private.IS_SECRET.finditer(text)]
+    parts = private.IS_PRIVATE.sub(private._masked, private.IS_SECRET.sub(private.SECRET, text)).split(private.SECRET)
+    return "".join(part + secret for part, secret in zip(parts, [*secrets, ""], strict=True))
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_the_fast_search_finds_what_a_search_at_every_place_finds(text):
+    assert after(PII, text) == by_definition(text)
+    assert after(SECRETS, text) == private.IS_SECRET.sub(private.SECRET, text)
+
+
+@pytest.mark.parametrize("finding", [each for each in FINDINGS if each != private.SECRET])
+def test_each_kind_of_finding_is_found_alone_and_within_lines(finding):
+    for text in (finding, f"Say\n{finding}\nonce.", f"x = '{finding}'"):
+        assert after(PII, text) == by_definition(text)
+        assert after(PII, after(SECRETS, text)) != text
