@@ -142,7 +142,7 @@ def _flash_forward(
             mask = causal_mask(own_BL, _block(seen, j, block, 1), first + i * block, j * block)[:, None]
             scores = jnp.where(mask, einsum("BHLK,BHTK->BHLT", q_BHLK, _block(k, j, block)), lowest)
             new_top = jnp.maximum(top, jnp.max(scores, axis=-1, keepdims=True))
-            weights = jnp.where(mask, jnp.exp(scores - new_top), 0.0)
+            weights = jnp.exp(scores - new_top)  # a row that saw nothing yet has ones, which `shrink` wipes out
             shrink = jnp.exp(top - new_top)
             total = total * shrink + jnp.sum(weights, axis=-1, keepdims=True)
             return new_top, total, read * shrink + einsum("BHLT,BHTK->BHLK", weights, _block(v, j, block))
@@ -166,6 +166,7 @@ def _flash_backward(block: int, einsum: Einsum, kept: tuple, g: jax.Array) -> tu
     Then no product transposes them; as queries x keys two would, and XLA's CPU halves its speed for that.
     """
     q, k, v, own, seen, first, read, logsum = map(jnp.asarray, kept)  # a constant arrives as NumPy's
+    lowest = jnp.finfo(jnp.float32).min
     delta_BH1L = jnp.swapaxes(jnp.sum(g * read, axis=-1, keepdims=True), 2, 3)
     logsum_BH1L, k_BHKT = jnp.swapaxes(logsum, 2, 3), jnp.swapaxes(k, 2, 3)
 
@@ -179,7 +180,7 @@ def _flash_backward(block: int, einsum: Einsum, kept: tuple, g: jax.Array) -> tu
             mask_BLT = causal_mask(own_BL, _block(seen, j, block, 1), first + i * block, j * block)
             mask = jnp.swapaxes(mask_BLT, 1, 2)[:, None]
             scores = einsum("BHTK,BHLK->BHTL", _block(k, j, block), q_BHLK)
-            weights = jnp.where(mask, jnp.exp(scores - top), 0.0)
+            weights = jnp.exp(jnp.where(mask, scores, lowest) - top)
             dv = _add(dv, einsum("BHTL,BHLK->BHTK", weights, g_BHLK), j * block)
             pull = weights * (einsum("BHTK,BHLK->BHTL", _block(v, j, block), g_BHLK) - drop)
             dk = _add(dk, einsum("BHTL,BHLK->BHTK", pull, q_BHLK), j * block)
