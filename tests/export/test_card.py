@@ -50,6 +50,16 @@ def test_every_number_that_was_given_is_told():
         assert told in text, told
 
 
+def test_an_imported_instruct_model_is_for_research_only():
+    yaml = pytest.importorskip("yaml")
+    text = render(dataclasses.replace(CARD, origin="xgen-7b-8k-inst", research_only=True))
+    header = yaml.safe_load(text.split("---\n", 2)[1])
+    assert (header["license"], header["license_name"]) == ("other", "research-only")
+    assert "## For research only" in text and "imported from xgen-7b-8k-inst" in text
+    plain = render(CARD)
+    assert "research only" not in plain and "imported" not in plain and "license: apache-2.0" in plain
+
+
 def test_only_a_tuned_model_tells_a_prompt_and_in_the_form_that_it_was_tuned_with():
     assert "Human" not in render(CARD) and "apply_chat_template" not in render(CARD)
     assert "\n### Human: {prompt} ### Assistant: {response}\n" in render(TUNED)

@@ -126,3 +126,11 @@ def test_window_and_score_are_sums_of_the_plain_log_probabilities(engine):
     assert [found.logprob for found in engine.score(requests)] == pytest.approx(
         [expected[0, 9:13].sum(), expected[1, 2:].sum(), expected[2, 19:20].sum()], abs=1e-3
     )
+
+
+def test_scores_of_bfloat16_and_int8_weights_are_near_those_of_float32():
+    rows = np.random.default_rng(1).integers(0, SMALL.vocab_size, (3, 30)).astype(np.int32)
+    expected = Engine("float32", params_of(SMALL), SMALL, FLOAT32, CONTEXT).window(rows)
+    for storage, tolerance in (("bfloat16", 0.02), ("int8", 0.04)):
+        found = Engine(storage, params_of(SMALL), SMALL, FLOAT32, CONTEXT, storage).window(rows)
+        assert 0 < np.abs(found - expected).max() < tolerance, storage

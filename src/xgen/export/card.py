@@ -11,6 +11,14 @@ LIMITS = """\
 - It reads at most {context_length:,} tokens; what goes beyond is not read.
 - The embedding has 51,200 rows, the tokenizer 50,313 tokens: the rows above them were never trained."""
 
+RESEARCH_ONLY = """\
+## For research only
+
+These weights come from an instruction-tuned model that was imported, not tuned here. XGen-7B-Inst was released for
+research purposes only, and so is this: do not use it in a product, and keep its own licence and card with it.
+
+"""
+
 PROMPT = """\
 ## Prompt
 
@@ -69,6 +77,10 @@ class Card:
     """The entry of TEMPLATES in tokenizer/chat.py that it was tuned with; empty for a base model."""
     sources: Sequence[SourceTokens]
     stages: Sequence[StageResult]
+    origin: str = ""
+    """The Hugging Face folder that the weights were imported from; empty for weights that were trained here."""
+    research_only: bool = False
+    """Whether that was an instruct model: the released one may be used for research only."""
 
 
 def _prompt(template: str) -> str:
@@ -79,9 +91,16 @@ def _prompt(template: str) -> str:
     return PROMPT.format(form=f"{opening}{form.human} {{prompt}}{form.assistant} {{response}}")
 
 
+def _licence(card: Card) -> str:
+    if card.research_only:
+        return "license: other\nlicense_name: research-only"
+    return f"license: {card.licence.lower()}"
+
+
 def render(card: Card) -> str:
     """Write the card."""
     kind = f"tuned to follow instructions on {card.tuned_on}" if card.tuned_on else "a base model"
+    kind += f", imported from {card.origin}" if card.origin else ""
     sources = [f"| {source.source} | {source.licence} | {source.tokens:,} |" for source in card.sources]
     stages = [
         f"| {stage.name} | {stage.context_length:,} | {stage.tokens:,} | {stage.perplexity:.2f} "
@@ -89,7 +108,7 @@ def render(card: Card) -> str:
         for stage in card.stages
     ]
     return f"""---
-license: {card.licence.lower()}
+{_licence(card)}
 library_name: transformers
 pipeline_tag: text-generation
 tags:
@@ -103,7 +122,7 @@ tags:
 A causal language model of {card.num_parameters:,} parameters with a context of {card.context_length:,} tokens; {kind}.
 Architecture: LLaMA. Made with xgen, which follows the XGen-7B technical report.
 
-## Use
+{RESEARCH_ONLY if card.research_only else ""}## Use
 
 No code beyond transformers is needed.
 

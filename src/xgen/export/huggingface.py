@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -27,6 +28,7 @@ from xgen.export import weights
 from xgen.export.chat_template import jinja
 from xgen.export.llama_config import StorageType, config_json, generation_config_json, read_config
 from xgen.export.tokenizer_json import tokenizer_config, tokenizer_json
+from xgen.export.torch_archive import StoredTensor
 from xgen.export.verify import Proof, verify
 from xgen.model.config import ModelConfig
 from xgen.model.params import Row, count, shape_of, table
@@ -102,11 +104,34 @@ def write_folder(folder: Path, config: ModelConfig, params: Stacked, release: Re
     return difference
 
 
-def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, np.ndarray], int]:
-    """Read a LLaMA-shaped folder: its shape, its float32 parameters stacked as the table says, its context length.
+class Opened(NamedTuple):
+    """A LLaMA-shaped folder whose weights are checked by name and shape and not read yet."""
 
-    Reads safetensors or the .bin files of the 2023 release, whole or in shards, one tensor at a time. UserError for
-    another architecture, for weights that are missing, unexpected or of another shape, and for damaged files.
+    config: ModelConfig
+    context_length: int
+    tensors: Mapping[str, StoredTensor]
+
+    def weights(self) -> Iterator[tuple[str, int | None, np.ndarray]]:
+        """Read one weight after another: its name in the table, its layer (None for those of no layer), its values."""
+        places = dict(_places(self.config))
+        for name, (row, layer) in track(places.items(), "read", len(places)):
+            yield row.name, layer if isinstance(layer, int) else None, self.tensors[name].read()
+
+
+def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, np.ndarray], int]:
+    """Read a LLaMA-shaped folder: its shape, its float32 parameters stacked as the table says, its context length."""
+    opened = open_folder(folder)
+    params = {row.name: np.empty(shape_of(row, opened.config), np.float32) for row in table(opened.config)}
+    for name, layer, value in opened.weights():
+        params[name][slice(None) if layer is None else layer] = value
+    return opened.config, params, opened.context_length
+
+
+def open_folder(folder: Path) -> Opened:
+    """Look at a folder without reading its weights: safetensors or the .bin files of 2023, whole or in shards.
+
+    UserError for another architecture, for weights that are missing, unexpected or of another shape, and for damaged
+    files.
     """
     config, context_length = read_config(read_json(folder / "config.json"))
     found = {name: tensor for name, tensor in weights.find(folder).items() if not name.endswith(IGNORED)}
@@ -119,10 +144,7 @@ def read_folder(folder: Path) -> tuple[ModelConfig, dict[str, np.ndarray], int]:
         shape = shape_of(row, config)[row.stacked :]
         if found[name].shape != shape:
             raise _mismatch(folder, f"has {name} of shape {list(found[name].shape)}", f"{list(shape)}")
-    params = {row.name: np.empty(shape_of(row, config), np.float32) for row in table(config)}
-    for name, (row, layer) in track(places.items(), "import", len(places)):
-        params[row.name][layer] = found[name].read()
-    return config, params, context_length
+    return Opened(config, context_length, found)
 
 
 def _places(config: ModelConfig) -> Iterator[tuple[str, tuple[Row, int | slice]]]:

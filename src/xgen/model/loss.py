@@ -11,10 +11,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int32
 
 from xgen.model.config import Compute
-from xgen.model.products import PRODUCTS, float32
+from xgen.model.products import PRODUCTS, Int8, float32
 
 
 def _chunks(x_BL: jax.Array, num_chunks: int) -> jax.Array:
@@ -38,9 +38,12 @@ def num_chunks(batch: int, length: int, chunk_tokens: int) -> int:
 
 
 def token_logprobs(
-    h_BLD: Float32[Array, "B L D"], head_VD: Float32[Array, "V D"], targets_BL: Int32[Array, "B L"], compute: Compute
+    h_BLD: Float32[Array, "B L D"],
+    head_VD: Float[Array, "V D"] | Int8,
+    targets_BL: Int32[Array, "B L"],
+    compute: Compute,
 ) -> Float32[Array, "B L"]:
-    """Give log p(target) at each position."""
+    """Give log p(target) at each position; `head_VD` may be stored in fewer bits."""
     einsum = PRODUCTS[compute.precision]
     chunks = num_chunks(targets_BL.shape[0], targets_BL.shape[1], compute.loss_chunk)
 

@@ -16,8 +16,9 @@ from xgen.model.config import Precision
 
 Einsum = Callable[[str, jax.Array, Any], jax.Array]
 
-INT8_BLOCK = 1 << 18
-"""Elements of an int8 matrix that a CPU, which has no product of mixed kinds, holds as float32 at a time."""
+INT8_BLOCK, FEW_POSITIONS = 1 << 16, 16
+"""Elements of an int8 matrix that a CPU, which has no product of mixed kinds, holds as float32 at a time: what stays in
+its caches. Where more positions share a block than a few, it is four times as large."""
 
 
 class Int8(NamedTuple):
@@ -40,7 +41,8 @@ def _int8_product(x: jax.Array, weight: Int8, float_einsum: Einsum) -> jax.Array
     out, inputs = weight.values_OI.shape
 
     def blocks(x: jax.Array, values_OI: jax.Array) -> jax.Array:
-        size = next(size for size in range(max(1, min(out, INT8_BLOCK // inputs)), 0, -1) if out % size == 0)
+        limit = INT8_BLOCK * (1 if x.shape[0] * x.shape[1] <= FEW_POSITIONS else 4)
+        size = next(size for size in range(max(1, min(out, limit // inputs)), 0, -1) if out % size == 0)
 
         def one(block: jax.Array) -> jax.Array:
             return float_einsum("BLI,OI->BLO", x, block.astype(jnp.float32))

@@ -129,6 +129,18 @@ def hidden(
     return NORMS[config.norm](x_BLD, params["final_norm"], config.norm_eps)
 
 
+def read_layer(
+    x_BLD: Float32[Array, "B L D"], layer: dict[str, Any], config: ModelConfig, compute: Compute
+) -> Float32[Array, "B L D"]:
+    """Do with whole rows, one segment each, what `hidden` does in one of its layers; for layers that stand alone."""
+    einsum = PRODUCTS[compute.precision]
+    positions_BL = jnp.broadcast_to(jnp.arange(x_BLD.shape[1], dtype=jnp.int32), x_BLD.shape[:2])
+    rotary = rotary_table(positions_BL, config.head_dim, config.rope_base)
+    read = _attention_on(None, compute, einsum)
+    segments_BL = jnp.zeros_like(positions_BL)
+    return _block(x_BLD, layer, rotary, lambda q, k, v: read(q, k, v, segments_BL), config, einsum)
+
+
 def hidden_with_cache(
     weights: Layered,
     tokens_BL: Int32[Array, "B L"],

@@ -111,6 +111,7 @@ def _card(workspace: Workspace, loaded: Loaded) -> Card:
     recipe, base = workspace.recipe, RunFolder.open(workspace.base)
     measured = (base.read_result("perplexity") or {"stages": []})["stages"]
     tokens = {stage.name: stage.trained_tokens for stage in recipe.stages}
+    origin = base.parent() or {}
     return Card(
         name=loaded.name,
         licence="apache-2.0",
@@ -130,6 +131,8 @@ def _card(workspace: Workspace, loaded: Loaded) -> Card:
             )
             for found in measured
         ],
+        origin=origin.get("huggingface", ""),
+        research_only=origin.get("instruct", False),
     )
 
 

@@ -4,21 +4,20 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jax.numpy as jnp
-import optax
-
 from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder, locked, sha256_of_file
 from xgen.core.progress import say
-from xgen.export.huggingface import read_folder
+from xgen.export.huggingface import is_tuned, read_folder
 from xgen.model.params import count
 from xgen.parallel.launch import launch
 from xgen.recipes.schema import Recipe, run_fingerprint
-from xgen.train.checkpoint import Checkpoints
+from xgen.train.checkpoint import save_alone
 from xgen.train.stages import Stage
-from xgen.train.step import State
 from xgen.workspace.folders import open_run
 from xgen.workspace.target import Target
+
+INSTRUCT = {"inst", "instruct", "chat"}
+"""Words by which the name of a folder tells a tuned model; the released ones have no chat template."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,13 @@ def import_folder(folder: Path, recipe: Recipe, root: Path) -> RunFolder:
     )
     imported = replace(recipe, name=name, model=config, stages=(stage,))
     path = root / "runs" / f"{name}-{run_fingerprint(imported)}"
-    origin = {"huggingface": folder.resolve().name, "config_sha256": sha256_of_file(folder / "config.json")}
+    origin = {
+        "huggingface": folder.resolve().name,
+        "config_sha256": sha256_of_file(folder / "config.json"),
+        "instruct": is_tuned(folder) or bool(INSTRUCT & set(re.split(r"[^a-z]+", folder.resolve().name.lower()))),
+    }
     with locked(path):
         run = open_run(path, imported, parent=origin)
-        params = {key: jnp.asarray(value) for key, value in arrays.items()}
-        with Checkpoints(run.checkpoints) as checkpoints:
-            if stage.num_steps not in checkpoints.steps():
-                checkpoints.save(stage.num_steps, State(params, optax.EmptyState()))
+        save_alone(run.checkpoints, stage.num_steps, arrays)
     say(f"  {path}: {count(config):,} parameters, context {context_length:,}")
     return run

@@ -14,7 +14,7 @@ from xgen.model.cache import Cache
 from xgen.model.config import Compute, ModelConfig
 from xgen.model.params import Layered
 from xgen.model.transformer import hidden_with_cache, logits
-from xgen.serve.sampler import Knobs, sample
+from xgen.serve.sampler import Knobs, likeliest, logprobs_of, sample
 from xgen.tokenizer.specials import NUM_TOKENS
 
 GUESSES, MATCHED = 7, 2
@@ -110,8 +110,8 @@ def decode_by_lookup(
         h_BGD, cache = hidden_with_cache(weights, guesses_BG, positions_BG, state.cache, config, compute)
         logits_BGV = logits(weights.whole, h_BGD, compute)
         named_BGV = jnp.where(jnp.arange(logits_BGV.shape[-1])[None, None, :] < NUM_TOKENS, logits_BGV, -jnp.inf)
-        best_BG = jnp.argmax(named_BGV, axis=-1).astype(jnp.int32)
-        logprobs_BG = jnp.take_along_axis(jax.nn.log_softmax(logits_BGV), best_BG[:, :, None], axis=-1)[:, :, 0]
+        best_BG = likeliest(named_BGV)
+        logprobs_BG = logprobs_of(logits_BGV, best_BG)
         right_BG = jnp.cumprod(guesses_BG[:, 1:] == best_BG[:, :-1], axis=1)
         num_B = jnp.where(state.done_B, 0, 1 + right_BG.sum(axis=1))
         return _appended(state._replace(cache=cache), best_BG, logprobs_BG, num_B, ends), step + 1

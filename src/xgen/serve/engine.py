@@ -20,7 +20,7 @@ from xgen.core.errors import UserError
 from xgen.core.types import Decoding, Generation, Likelihood
 from xgen.model.cache import empty
 from xgen.model.config import Compute, ModelConfig
-from xgen.model.params import Params
+from xgen.model.params import Layered, Params
 from xgen.serve import decoding, forest, scoring
 from xgen.serve.config import MAX_STOP_IDS, Sampling, Stops
 from xgen.serve.decoding import Ends, State
@@ -65,16 +65,17 @@ class Engine:
     def __init__(
         self,
         name: str,
-        params: Params,
+        params: Params | Layered,
         config: ModelConfig,
         compute: Compute,
         context_length: int,
         storage: Storage = "float32",
     ) -> None:
         self.name, self.context_length = name, context_length
-        self._params, self._config, self._compute = params, config, compute
-        self._weights = stored(params, config, storage)
-        placed = params["q"].sharding
+        """Hold `params` as told, and not as they came; weights that stand layer by layer are stored already."""
+        self._config, self._compute = config, compute
+        self._weights = params if isinstance(params, Layered) else stored(params, config, storage)
+        placed = None if isinstance(params, Layered) else params["q"].sharding
         # Tensor-parallel: a cache holds the heads whose weights its device holds.
         self._cache_sharding = (
             NamedSharding(placed.mesh, PartitionSpec(None, placed.spec[1]))
@@ -205,7 +206,7 @@ class Engine:
 
     def window(self, rows: Int32[np.ndarray, "N L"]) -> Float32[np.ndarray, "N L-1"]:
         """Give the log-probability of every token of full rows given the tokens before it, except the first."""
-        return scoring.window(self._params, rows, self._config, self._compute)
+        return scoring.window(self._weights, rows, self._config, self._compute)
 
     def _check(self, prompt: Sequence[int]) -> int:
         if not 0 < len(prompt) < self.context_length:

@@ -3,6 +3,7 @@
 Shape letters: B rows, V vocabulary, T places of a row.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -42,7 +43,6 @@ def sample(
     `num_tokens` on name no token and are never chosen. Temperature 0 takes the likeliest. The draw at a position
     depends on the row's key and the position alone.
     """
-    logprobs_BV = jax.nn.log_softmax(logits_BV, axis=-1)
     named_BV = jnp.where(jnp.arange(logits_BV.shape[-1])[None, :] < num_tokens, logits_BV, -jnp.inf)
     named_BV = jax.lax.cond(
         knobs.repetition_penalty != 1,
@@ -57,9 +57,23 @@ def sample(
         kept_BV = jnp.where(_in_nucleus(scaled_BV, knobs), scaled_BV, -jnp.inf)
         return jax.vmap(jax.random.categorical)(keys, kept_BV)
 
-    chosen_B = jax.lax.cond(knobs.temperature > 0, draw, lambda named_BV: jnp.argmax(named_BV, axis=-1), named_BV)
-    chosen_B = chosen_B.astype(jnp.int32)
-    return chosen_B, jnp.take_along_axis(logprobs_BV, chosen_B[:, None], axis=-1)[:, 0]
+    chosen_B = jax.lax.cond(knobs.temperature > 0, draw, likeliest, named_BV).astype(jnp.int32)
+    return chosen_B, logprobs_of(logits_BV, chosen_B)
+
+
+def likeliest(logits: Float32[Array, "*rows V"]) -> Int32[Array, "*rows"]:
+    """Take argmax, the first of equals, in two steps: a CPU finds a maximum ten times as fast as its place."""
+    *rows, vocab = logits.shape
+    size = next(size for size in range(math.isqrt(vocab), 0, -1) if vocab % size == 0)
+    parts = logits.reshape(*rows, vocab // size, size)
+    best = jnp.argmax(jnp.max(parts, axis=-1), axis=-1)
+    part = jnp.take_along_axis(parts, best[..., None, None], axis=-2)[..., 0, :]
+    return (best * size + jnp.argmax(part, axis=-1)).astype(jnp.int32)
+
+
+def logprobs_of(logits: Float32[Array, "*rows V"], tokens: Int32[Array, "*rows"]) -> Float32[Array, "*rows"]:
+    """Give log p of one token a row, without making those of the others."""
+    return jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0] - jax.nn.logsumexp(logits, axis=-1)
 
 
 def _penalized(logits_BV: jax.Array, tokens_BT: jax.Array, lengths_B: jax.Array, penalty: jax.Array) -> jax.Array:

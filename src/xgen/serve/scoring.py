@@ -1,9 +1,13 @@
-"""Log-probabilities of the tokens of full rows, a batch at a time (forest.py scores what has a context).
+"""Log-probabilities of the tokens of full rows, from the weights as they are stored, a batch at a time.
+
+Layers stand apart and are alike, so one compiled program serves them all and nothing is stacked or widened;
+forest.py scores what has a context.
 
 Shape letters: N rows, B rows of a batch, L positions.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,23 +16,41 @@ from jaxtyping import Float32, Int32
 
 from xgen.model.config import Compute, ModelConfig
 from xgen.model.loss import token_logprobs
-from xgen.model.params import Params
-from xgen.model.transformer import hidden
+from xgen.model.params import Layered
+from xgen.model.transformer import read_layer
+from xgen.model.variants import NORMS
 
 BATCH_TOKENS = 8_192
 """Tokens of one forward pass; a batch holds at least one row."""
 
 
+@jax.jit
+def _embedded(embed_VD: jax.Array, rows_BL: jax.Array) -> jax.Array:
+    return embed_VD[rows_BL].astype(jnp.float32)
+
+
+_read = partial(jax.jit, static_argnames=("config", "compute"))(read_layer)
+
+
 @partial(jax.jit, static_argnames=("config", "compute"))
-def _logprobs(params: Params, rows_BL: jax.Array, config: ModelConfig, compute: Compute) -> jax.Array:
+def _at_targets(
+    x_BLD: jax.Array, whole: dict[str, Any], rows_BL: jax.Array, config: ModelConfig, compute: Compute
+) -> jax.Array:
+    h_BLD = NORMS[config.norm](x_BLD, whole["final_norm"], config.norm_eps)
+    return token_logprobs(h_BLD, whole["head"], jnp.roll(rows_BL, -1, axis=1), compute)
+
+
+def _logprobs(weights: Layered, rows_BL: np.ndarray, config: ModelConfig, compute: Compute) -> jax.Array:
     """Give log p(row[l + 1] | row[:l + 1]); the last column has no target and means nothing."""
-    positions_BL = jnp.broadcast_to(jnp.arange(rows_BL.shape[1], dtype=jnp.int32), rows_BL.shape)
-    h_BLD = hidden(params, rows_BL, positions_BL, jnp.zeros_like(positions_BL), config, compute)
-    return token_logprobs(h_BLD, params["head"], jnp.roll(rows_BL, -1, axis=1), compute)
+    x_BLD = _embedded(weights.whole["embed"], rows_BL)
+    for layer in weights.layers:
+        x_BLD = _read(x_BLD, layer, config=config, compute=compute)
+    last = {name: weights.whole[name] for name in ("final_norm", "head")}
+    return _at_targets(x_BLD, last, rows_BL, config, compute)
 
 
 def window(
-    params: Params, rows: Int32[np.ndarray, "N L"], config: ModelConfig, compute: Compute
+    weights: Layered, rows: Int32[np.ndarray, "N L"], config: ModelConfig, compute: Compute
 ) -> Float32[np.ndarray, "N L-1"]:
     """Score full rows; the last batch is filled up with zeros, so that one program serves them all."""
     num_rows, length = rows.shape
@@ -38,5 +60,5 @@ def window(
         part = rows[start : start + batch]
         filled = np.zeros((batch, length), np.int32)
         filled[: len(part)] = part
-        found[start : start + batch] = np.asarray(_logprobs(params, filled, config, compute))[: len(part), :-1]
+        found[start : start + batch] = np.asarray(_logprobs(weights, filled, config, compute))[: len(part), :-1]
     return found

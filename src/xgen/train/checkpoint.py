@@ -1,10 +1,14 @@
 """Checkpoints of a run: written by Orbax beside and renamed, restored onto any mesh, pruned to those worth keeping."""
 
+import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+import optax
 from orbax.checkpoint import v1 as ocp
 
 from xgen.core.errors import UserError
@@ -12,6 +16,9 @@ from xgen.core.ledger import require_space
 from xgen.core.progress import say
 from xgen.model.params import Abstract, Params
 from xgen.train.step import State
+
+CHUNK_BYTES = 16_000_000
+"""A writer compresses whole chunks, several at a time."""
 
 
 class Checkpoints:
@@ -113,6 +120,28 @@ class Checkpoints:
                 "a complete checkpoint of this recipe",
                 f"It may have been cut short by a copy or a disk: restore it, or delete it and {then}.",
             ) from error
+
+
+def save_alone(folder: Path, step: int, params: Mapping[str, np.ndarray]) -> None:
+    """Write weights that nobody is going to change, in float32 and without moments, and copy none of them.
+
+    A checkpoint of training keeps a copy of what it writes, and the writer a second until all is written together.
+    Here each array has files of its own; `Checkpoints` reads both.
+    """
+    context = ocp.Context()
+    context.memory_options.deepcopy_host_arrays = False
+    context.array_options.saving.use_ocdbt = False
+    context.array_options.saving.storage_options.chunk_byte_size = CHUNK_BYTES
+    logging.getLogger("absl").addFilter(_is_news)
+    with ocp.training.Checkpointer(str(folder.absolute()), context=context) as checkpointer:
+        require_space(folder, int(1.05 * sum(value.nbytes for value in params.values())))
+        if step not in [checkpoint.step for checkpoint in checkpointer.checkpoints]:
+            checkpointer.save(step, State(dict(params), optax.EmptyState())._asdict())  # pyright: ignore[reportArgumentType]  (arrays of NumPy)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out that there was nothing to merge, which is what was wanted."""
+    return "Skipping merge of OCDBT" not in record.getMessage()
 
 
 def open_checkpoints(folder: Path) -> Checkpoints:

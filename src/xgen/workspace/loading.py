@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 
-from xgen.export.huggingface import is_tuned, read_folder
+from xgen.export.huggingface import is_tuned, open_folder
 from xgen.model.config import ModelConfig
 from xgen.model.params import Params, abstract, table
 from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import placement_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
-from xgen.serve.weights import Storage
+from xgen.serve.weights import Storage, stored_one_by_one
 from xgen.train.checkpoint import open_checkpoints
 from xgen.train.stages import place_of
 from xgen.train.step import require_divisible
@@ -23,17 +22,24 @@ from xgen.workspace.target import Target
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model's weights with what is known of it; `tuned` models speak the recipe's template."""
+    """A model with what is known of it; `tuned` models speak the recipe's template."""
 
     name: str
     params: Params
+    """Stacked float32; empty for a folder, whose weights wait in their files, and once an engine has taken them."""
     config: ModelConfig
     context_length: int
     tuned: bool
+    folder: Path | None = None
 
     def engine(self, recipe: Recipe, storage: Storage = "float32") -> Engine:
-        """Make the model answer, in the precision of a recipe, from weights stored as told."""
-        return Engine(self.name, self.params, self.config, recipe.compute, self.context_length, storage)
+        """Make the model answer, in the precision of a recipe, from weights stored as told: the only copy there is."""
+        if self.folder is None:
+            engine = Engine(self.name, self.params, self.config, recipe.compute, self.context_length, storage)
+            self.params.clear()
+            return engine
+        weights = stored_one_by_one(open_folder(self.folder).weights(), self.config, storage)
+        return Engine(self.name, weights, self.config, recipe.compute, self.context_length)
 
 
 def load(target: Target, recipe: Recipe, root: Path, checkpoint: str) -> Loaded:
@@ -44,10 +50,9 @@ def load(target: Target, recipe: Recipe, root: Path, checkpoint: str) -> Loaded:
 
 
 def load_folder(folder: Path) -> Loaded:
-    """Read a Hugging Face folder, without running any code of it."""
-    config, arrays, context_length = read_folder(folder)
-    params = {name: jnp.asarray(value) for name, value in arrays.items()}
-    return Loaded(folder.resolve().name, params, config, context_length, is_tuned(folder))
+    """Look at a Hugging Face folder, without running any code of it."""
+    opened = open_folder(folder)
+    return Loaded(folder.resolve().name, {}, opened.config, opened.context_length, is_tuned(folder), folder)
 
 
 def load_checkpoint(workspace: Workspace, checkpoint: str) -> Loaded:
