@@ -7,7 +7,7 @@ import pytest
 
 from contracts.tree import ROOT, SOURCE, modules
 
-LIGHT = ("core", "tokenizer", "data", "evals", "report", "tune", "recipes")
+LIGHT = ("core", "tokenizer", "data", "evals", "report", "tune", "recipes", "peers", "sandbox")
 HEAVY = ("jax", "jaxlib", "optax", "orbax", "torch", "transformers")
 
 

@@ -7,13 +7,12 @@ import pytest
 
 from evals.candidates import real_files
 from evals.folders import write_small
-from xgen.core.types import Likelihood
 from xgen.evals import harness
 from xgen.evals.catalog import TASKS, ZERO_SHOT
 from xgen.evals.files import find, rows_of
-from xgen.evals.huggingface import HuggingFaceModel
 from xgen.evals.suite import mmlu
 from xgen.evals.task import Candidate, Settings
+from xgen.peers.huggingface import HuggingFaceModel
 from xgen.serve.engine import Engine
 from xgen.tokenizer.encoding import ReleasedTokenizer
 
@@ -95,7 +94,7 @@ def asked_by_lm_eval(task: str, data: dict[str, str], kind: str, theirs: Any, tm
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    source = next(harness.folder_of(task).glob(f"{task}.yaml"), None) or harness.folder_of(task) / "default.yaml"
+    source = next(path for path in harness.folder_of(task).glob("*.yaml") if harness._defines(path, task))
     splits = {"training_split": None, "validation_split": None, "test_split": "test"}
     lines = [f"include: {source}", f"task: local_{task}", f"dataset_path: {kind}", "dataset_name: null"]
     lines += [f"{key}: {value or 'null'}" for key, value in splits.items()]
@@ -158,7 +157,7 @@ def test_every_document_of_the_zero_shot_sets_gets_the_answer_of_lm_eval(name, o
         compare(name, asked, samples, ours, real_files(), metrics)
 
 
-@pytest.mark.parametrize("subject", ["anatomy", "high_school_european_history", "abstract_algebra"])
+@pytest.mark.parametrize("subject", ["anatomy", "high_school_european_history"])
 def test_the_flavor_of_lm_eval_gives_its_prompts_and_its_answers(subject, ours, theirs, tmp_path):
     data = {split: rewritten(f"{subject}_{split}", tmp_path)[0] for split in ("dev", "test")}
     asked, samples = asked_by_lm_eval(f"mmlu_{subject}", data, "json", theirs, tmp_path, shots=5)
@@ -211,4 +210,3 @@ def test_a_task_of_lm_eval_on_our_engine_equals_it_on_their_model(ours, theirs, 
     assert adapter.loglikelihood_rolling(requests) == pytest.approx(theirs.loglikelihood_rolling(requests), rel=1e-4)
     asked = Instance("generate_until", {}, ("The tide", {"until": ["\n\n"], "max_gen_toks": 8, "do_sample": False}), 0)
     assert adapter.generate_until([asked]) == theirs.generate_until([asked])
-    assert Likelihood(0.0, greedy=True).greedy

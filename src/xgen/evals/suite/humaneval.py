@@ -13,8 +13,8 @@ from typing import Any
 from xgen.core.errors import UserError
 from xgen.core.types import Decoding
 from xgen.evals.files import DataSet, read
-from xgen.evals.sandbox import Program, Verdict, opened
 from xgen.evals.task import Candidate, Items, Record, Settings, Task
+from xgen.sandbox.box import Program, Verdict, opened
 
 DATA = DataSet(
     ("HumanEval.jsonl.gz", "HumanEval.jsonl", "openai_humaneval/**/test*.parquet"),

@@ -22,7 +22,9 @@ from xgen.core.errors import UserError
 CONFINED = Path(__file__).with_name("confined.py")
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin")
 MOST_OUTPUT = 4_096
-TRIAL = "def one():\n    return 1\n"
+RIGHT, WRONG = "def one():\n    return 1\n", "def one():\n    return 2\n"
+FORKS = "import os\ndef one():\n    os.fork()\n    return 1\n"
+TRIAL = "def check(candidate):\n    assert candidate() == 1\n"
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,14 @@ class Sandbox:
 
 @contextmanager
 def opened(mode: str, limits: Limits = Limits()) -> Iterator[Sandbox]:
-    """Open a sandbox that is known to work: it has passed what is right and failed what is wrong."""
+    """Open a sandbox that is known to work: it passes what is right, and stops what is wrong and what multiplies."""
     with tempfile.TemporaryDirectory(prefix="xgen-sandbox-") as scratch:
         box = Sandbox(mode, limits, Path(scratch))
         patient = Sandbox(mode, Limits(max(20.0, limits.seconds), limits.megabytes), Path(scratch))
-        right, wrong = (
-            patient.run(Program(TRIAL, "one", "", f"def check(candidate):\n    assert candidate() == {n}\n"))
-            for n in (1, 2)
-        )
-        if not right.passed or wrong.passed:
+        right, wrong, forks = (patient.run(Program(code, "one", "", TRIAL)) for code in (RIGHT, WRONG, FORKS))
+        if not right.passed or wrong.passed or (forks.passed and mode == "strict"):
             raise UserError(
-                f"the sandbox does not work here ({right.reason or 'it passes what is wrong'})",
+                f"the sandbox does not work here ({right.reason or 'it lets through what it must not'})",
                 "Linux with namespaces for root or for users, or another kind of sandbox",
                 "Allow user namespaces (kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, --cap-add SYS_ADMIN "
                 "in a container), or, trusting the code, name --sandbox limits.",

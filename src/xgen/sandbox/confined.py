@@ -1,6 +1,6 @@
 """Run one generated program against its tests, confined: a program of its own that needs nothing but Python.
 
-sandbox.py starts it, and nothing imports it. Three processes, so that a program cannot fake its verdict:
+box.py starts it, and nothing imports it. Three processes, so that a program cannot fake its verdict:
 
 launcher   makes namespaces and an empty file system with nothing but Python in it, then only waits
 judge      the first process in there; it runs the tests and alone knows them, and its end ends everything
