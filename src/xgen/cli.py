@@ -18,7 +18,7 @@ VERBS = {
     "audit": "show what prepared data holds, and verify it",
     "pretrain": "train the base model through its stages of growing context",
     "instruct": "tune the base model on conversations",
-    "evaluate": "measure perplexity by position on held-out documents, for each stage",
+    "evaluate": "measure perplexity by position for each stage, or a suite of benchmarks",
     "generate": "continue a prompt",
     "chat": "talk with a model in the terminal",
     "export": "write a verified Hugging Face folder",
@@ -26,8 +26,8 @@ VERBS = {
     "report": "write the report page of a run",
 }
 EPILOGUE = """\
-A target is a recipe (micro, tiny, xgen_7b), a run folder (runs/...), or, to generate, chat or import, a Hugging Face
-folder. Any value of the recipe can be overridden, typed and checked:
+A target is a recipe (micro, tiny, xgen_7b), a run folder (runs/...), or, to evaluate, generate, chat or import, a
+Hugging Face folder. Any value of the recipe can be overridden, typed and checked:
 
   xgen quickstart tiny
   xgen pretrain tiny --stages.2.context-length 512 --optimizer.peak-learning-rate 2e-3

@@ -15,7 +15,8 @@ OPENS_WHAT_THE_USER_NAMED = {
     SOURCE / "judges" / "endpoint.py": "openai",
     SOURCE / "evals" / "files.py": "datasets",
 }
-PEER = SOURCE / "evals" / "huggingface.py"
+CONFINED = SOURCE / "sandbox" / "confined.py"
+PEER = SOURCE / "peers" / "huggingface.py"
 PROGRAMS = {"pickle", "marshal", "shelve", "dill", "torch"}
 
 
@@ -90,6 +91,7 @@ def test_nothing_that_is_read_can_run():
     evaluated = [
         f"{shown(path)}:{call.lineno}"
         for path in modules()
+        if path != CONFINED
         for call in calls(path)
         if getattr(call.func, "id", "") in ("eval", "exec")
         or any(
@@ -99,6 +101,19 @@ def test_nothing_that_is_read_can_run():
         )
     ]
     assert evaluated == []
+
+
+def test_the_program_that_runs_generated_code_is_imported_by_nothing_and_needs_nothing_of_ours():
+    naming = [shown(path) for path in modules() if "confined" in path.read_text() and path.name != "confined.py"]
+    assert naming == ["src/xgen/sandbox/box.py"]
+    imports = {
+        alias.name
+        for node in ast.walk(parsed(SOURCE / "sandbox" / "box.py"))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert "confined" not in imports and not {"xgen", "jax", "numpy"} & imported(CONFINED)
+    assert any(getattr(call.func, "id", "") == "exec" for call in calls(CONFINED)), "it is found"
 
 
 def test_no_environment_variable_configures_a_run():

@@ -1,11 +1,14 @@
 """The suite: every benchmark's file, and which tasks a short name stands for."""
 
 from xgen.core.errors import UserError, suggest
-from xgen.evals.suite import arc_challenge, boolq, hellaswag, mmlu, openbookqa, piqa, truthfulqa, winogrande
+from xgen.evals.long import retrieval
+from xgen.evals.suite import arc_challenge, boolq, hellaswag, humaneval, mmlu, openbookqa, piqa, truthfulqa, winogrande
 from xgen.evals.task import Task
 
-SUITE = (mmlu, arc_challenge, hellaswag, winogrande, truthfulqa, boolq, piqa, openbookqa)
-TASKS: dict[str, Task] = {task.name: task for module in SUITE for task in module.TASKS}
+SUITE = (mmlu, arc_challenge, hellaswag, winogrande, truthfulqa, boolq, piqa, openbookqa, humaneval)
+TASKS: dict[str, Task] = {task.name: task for module in SUITE for task in module.TASKS} | {
+    retrieval.TASK.name: retrieval.TASK
+}
 ZERO_SHOT = ("arc_challenge", "hellaswag", "winogrande", "truthfulqa", "boolq", "piqa", "openbookqa")
 """The columns of table 6 beside MMLU's, in its order."""
 GROUPS: dict[str, tuple[str, ...]] = {"zero_shot": ZERO_SHOT, "base": ("mmlu", "mmlu_zero_shot", *ZERO_SHOT)}

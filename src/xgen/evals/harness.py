@@ -137,16 +137,20 @@ def _scores(results: dict[str, Any], counts: dict[str, Any]) -> dict[str, dict[s
 def folder_of(name: str) -> Path:
     """Find the folder of lm-eval that defines a task, by the name of its file or of a folder, or by its text."""
     tasks = Path(_library("lm_eval").__file__).parent / "tasks"
-    stems: dict[str, Path] = {}
-    for path in sorted(tasks.rglob("*.yaml"), key=lambda path: len(path.parts)):
-        stems.setdefault(path.stem.lstrip("_"), path.parent)
-    if name in stems:
-        return stems[name]
-    for path in sorted(tasks.rglob("*.yaml")):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if any(line.strip() in (f"task: {name}", f'"task": "{name}"', f"group: {name}") for line in text.split("\n")):
+    files = sorted(tasks.rglob("*.yaml"))
+    likely = [path for path in files if path.stem.lstrip("_") == name]
+    for path in (*likely, *files):
+        if _defines(path, name):
             return path.parent
-    raise UserError(f"lm-eval has no task '{name}'", "one of its tasks", suggest(name, stems))
+    if likely:
+        return likely[0].parent
+    raise UserError(f"lm-eval has no task '{name}'", "one of its tasks", suggest(name, {path.stem for path in files}))
+
+
+def _defines(path: Path, name: str) -> bool:
+    """Say whether a file of lm-eval gives this name to a task or a group; several files are called alike."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return any(line.replace('"', "").strip() in (f"task: {name}", f"group: {name}") for line in lines)
 
 
 def _library(module: str) -> Any:

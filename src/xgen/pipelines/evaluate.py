@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xgen.core.errors import UserError
-from xgen.core.ledger import RunFolder, locked
+from xgen.core.ledger import RunFolder, locked, sha256_of_file
 from xgen.core.progress import say
 from xgen.data.shards import Prepared, open_prepared
 from xgen.evals import harness, runner
 from xgen.evals.catalog import tasks_named
 from xgen.evals.files import identify
-from xgen.evals.huggingface import HuggingFaceModel
+from xgen.evals.long.languages import by_language, read_documents
 from xgen.evals.long.perplexity_by_position import perplexity_by_position
 from xgen.evals.task import Candidate, Settings
 from xgen.parallel.launch import launch
+from xgen.peers.huggingface import HuggingFaceModel
 from xgen.pipelines.prepare import data_folder
 from xgen.recipes.schema import Recipe
 from xgen.report import benchmarks
@@ -35,6 +36,8 @@ class Options:
     perplexity for every stage, and asks a suite of the tuned model, or of the base model where none is tuned."""
     held_out: Path = Path()
     """Prepared data whose held-out documents are read, for a Hugging Face folder; a run knows its own."""
+    documents: Path = Path()
+    """A file of long documents with `text` and `language` (.jsonl, .parquet): perplexity by position for each one."""
     suite: str = ""
     """Benchmarks instead of perplexity: base, or names with commas between (lm-eval:<task> for one of lm-eval's)."""
     data: Path | None = None
@@ -56,6 +59,9 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     launch(options.root / ".cache")
     if options.suite:
         judge(target, recipe, options)
+        return
+    if options.documents != Path():
+        measure_languages(target, recipe, options)
         return
     if target.kind != "huggingface" or target.folder is None:
         evaluate(workspace_of(target, recipe, options.root), options.checkpoint)
@@ -94,6 +100,34 @@ def evaluate(workspace: Workspace, checkpoint: str = "") -> RunFolder:
                 run.write_result("perplexity", {"stages": in_order})
             _say(f"stage {stage.name}", known[stage.name])
     return run
+
+
+def measure_languages(target: Target, recipe: Recipe, options: Options) -> None:
+    """Show the same whole documents of each language to the model of every stage, or to one Hugging Face folder."""
+    if target.kind == "huggingface" and target.folder is not None:
+        model = load_folder(target.folder).engine(recipe, options.weights)
+        documents = read_documents(options.documents, ReleasedTokenizer(), model.context_length)
+        for language, found in by_language(model, documents, model.context_length).items():
+            _say(language, found)
+        return
+    workspace = workspace_of(target, recipe, options.root)
+    run, _ = named_checkpoint(workspace, "base")
+    documents = read_documents(options.documents, ReleasedTokenizer(), recipe.context_length)
+    asked = {
+        "documents": sha256_of_file(options.documents),
+        "languages": {key: len(documents[key]) for key in documents},
+    }
+    with locked(workspace.base):
+        known = run.read_result("perplexity_by_language") or {}
+        if known.get("asked") != asked:
+            known = {"asked": asked, "stages": {}}
+        for stage in recipe.stages:
+            if stage.name not in known["stages"]:
+                model = load_checkpoint(workspace, stage.name).engine(recipe, options.weights)
+                known["stages"][stage.name] = by_language(model, documents, stage.context_length)
+                run.write_result("perplexity_by_language", known)
+            for language, found in known["stages"][stage.name].items():
+                _say(f"{stage.name} {language}", found)
 
 
 def judge(target: Target, recipe: Recipe, options: Options) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from xgen.core.ledger import RunFolder, write_text
-from xgen.report import figures, numbers, tables
+from xgen.report import benchmarks, figures, numbers, tables
 from xgen.report.tables import Plain
 from xgen.train.stages import Stage, num_steps, trained_tokens
 
@@ -68,6 +68,7 @@ def build(run: RunFolder, tuned: RunFolder | None) -> str:
             apart=bool(measured) and tables.apart(measured[-1]),
             figure_2=figures.perplexity_over_position(measured) if measured else None,
             perplexity=tables.perplexity(measured) if measured else None,
+            benchmarks=_benchmarks(folders),
             data=tables.data(manifest) if manifest else [],
             tuning=_tuning(tuned) if tuned else None,
             samples=_samples(folders),
@@ -77,6 +78,18 @@ def build(run: RunFolder, tuned: RunFolder | None) -> str:
             environment=tables.environment(starts),
         )
     )
+
+
+def _benchmarks(folders: Sequence[RunFolder]) -> list[dict[str, Any]]:
+    """Gather what suites found, one part for each checkpoint that was judged."""
+    parts = []
+    for folder in folders:
+        for which, results in folder.evaluations().items():
+            found = results.get("retrieval", {}).get("cells")
+            titled = benchmarks.tables(results, folder.path.name)
+            parts.append({"name": f"{folder.path.name}, checkpoint {which}", "tables": titled})
+            parts[-1]["figure"] = figures.retrieval(found) if found else None
+    return parts
 
 
 def _tuning(tuned: RunFolder) -> dict[str, Any]:

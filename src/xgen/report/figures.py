@@ -1,4 +1,4 @@
-"""The report's two figures and the tuning curve as SVG text: numbers in, the same bytes out, colors left to the page.
+"""The report's two figures, tuning and retrieval as SVG text: numbers in, the same bytes out, colors left to the page.
 
 Every color is written as `var(--name, #hex)`, so that a page restyles a figure for the dark and a lone SVG still works.
 """
@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from xgen.report import numbers
@@ -156,6 +157,25 @@ def scores_by_category(models: Mapping[str, Mapping[str, int | float]], highest:
             )
         figure.legend(loc="outside lower center", labelcolor=INK, handlelength=2.4)
         return _svg(figure, "figure-categories", "Scores by category, one line for each model")
+
+
+def retrieval(cells: Sequence[Line]) -> str:
+    """A heat map of what was found again: length of the text across, where it was hidden down; full is everything."""
+    rows = sorted({(each["kind"], each["depth"]) for each in cells})
+    lengths = sorted({each["tokens"] for each in cells})
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 0.9 + 0.34 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        for each in cells:
+            x, y = lengths.index(each["tokens"]), rows.index((each["kind"], each["depth"]))
+            axes.add_patch(Rectangle((x, y), 0.96, 0.92, facecolor=_color(0), alpha=each["found"], linewidth=0))
+            axes.text(x + 0.48, y + 0.46, f"{100 * each['found']:.0f}", ha="center", va="center", color=INK)
+        axes.set(xlim=(0, len(lengths)), ylim=(len(rows), 0), xlabel="length of the text (tokens)")
+        axes.set_xticks([at + 0.48 for at in range(len(lengths))], [numbers.count(length) for length in lengths])
+        names = [kind if depth < 0 else f"{kind}, {depth:.0%} deep" for kind, depth in rows]
+        axes.set_yticks([at + 0.46 for at in range(len(rows))], names)
+        axes.tick_params(length=0)
+        return _svg(figure, "figure-retrieval", "Share of what was found again, over length and depth, in percent")
 
 
 def _color(index: int) -> str:
