@@ -9,10 +9,6 @@ from contracts.tree import ROOT, SOURCE, modules
 
 LIGHT = ("core", "engine", "tokenizer", "pieces", "data", "evals", "judges", "stress", "report", "tune", "recipes")
 LIGHT += ("peers", "sandbox")
-    *("core", "engine", "tokenizer", "pieces", "data", "evals", "judges", "stress", "report", "tune", "recipes"),
-    "peers",
-    "sandbox",
-)
 HEAVY = ("jax", "jaxlib", "optax", "orbax", "torch", "transformers")
 
 

@@ -39,7 +39,7 @@ def chats(folder: Path, name: str, *talks: tuple[str, ...]) -> InstructionSet:
 
 
 def write(folder: Path, config: InstructConfig, strict: bool = False) -> Rows:
-    write_store(folder, config, 0, strict, lambda: (), {"recipe": {}})
+    write_store(folder, config, 0, strict, lambda: (), {"recipe": {}}, TINY.data.filters)
     return open_store(folder, config.context_length)
 
 
@@ -93,6 +93,16 @@ def test_a_set_of_which_nothing_is_kept_says_why(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "manifest.json").exists()
     with pytest.raises(UserError, match=r"no last response in .*one\.jsonl, line 1"):
         write(tmp_path / "data", config_of(chats(tmp_path, "one", ("a",))), strict=True)
+
+
+def test_filters_of_a_set_judge_conversations_and_are_counted(tmp_path: Path) -> None:
+    import dataclasses
+
+    one = chats(tmp_path, "one", ("a", "b"), ("Who?", "Write to jane.roe@mail.example.com"))
+    rows = write(tmp_path / "data", config_of(dataclasses.replace(one, filters=("pii",))))
+    assert not any("jane.roe" in decode(rows.ids[rows.conversation(n)]) for n in range(len(rows)))
+    told = open_manifest(tmp_path / "data")["datasets"]["one"]
+    assert told["filters"]["pii"]["seen"] == 2 and told["filters"]["pii"]["changed"] == 1 and told["kept"] == 2
 
 
 def test_a_file_of_forged_turns_changes_nothing(tmp_path: Path) -> None:

@@ -55,3 +55,22 @@ class Compute:
     attention_block: int
     loss_chunk: int
     remat: Remat
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank tuning (Hu et al. 2021): a named matrix W stays, B A is trained, and W + alpha/rank B A is used.
+
+    Rank 0 trains all weights themselves, as the report does.
+    """
+
+    rank: int = 0
+    alpha: float = 16.0
+    matrices: tuple[str, ...] = ("q", "k", "v", "o", "gate", "up", "down")
+    """Rows of the parameter table: matrices of the layers."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 0 or self.alpha <= 0 or (self.rank and not self.matrices):
+            raise UserError(
+                f"low-rank tuning of {self}", "a rank of at least 0, a positive alpha, a matrix", "Check instruct.lora."
+            )

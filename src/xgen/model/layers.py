@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Float32, Int32
 
+from xgen.model.lora import LowRank
 from xgen.model.products import Einsum, Int8
 
 
@@ -33,9 +34,9 @@ def rotate(x_BLHK: Float32[Array, "B L H K"], table: Float32[Array, "2 B L 1 hal
 
 def swiglu(
     x_BLD: Float32[Array, "B L D"],
-    gate_FD: Float[Array, "F D"] | Int8,
-    up_FD: Float[Array, "F D"] | Int8,
-    down_DF: Float[Array, "D F"] | Int8,
+    gate_FD: Float[Array, "F D"] | Int8 | LowRank,
+    up_FD: Float[Array, "F D"] | Int8 | LowRank,
+    down_DF: Float[Array, "D F"] | Int8 | LowRank,
     einsum: Einsum,
 ) -> Float32[Array, "B L D"]:
     """down(silu(gate(x)) * up(x)), without biases."""

@@ -25,8 +25,10 @@ class Row:
 
     name: str
     meanings: tuple[str, ...]
-    start: Literal["normal", "ones"]
+    start: Literal["normal", "ones", "zeros", "fan_in"]
     hf_name: str
+    rank: int = 0
+    """The size of the meaning "rank"."""
 
     @property
     def stacked(self) -> bool:
@@ -69,6 +71,7 @@ def shape_of(row: Row, config: ModelConfig) -> tuple[int, ...]:
         "head": config.num_heads * config.head_dim,
         "ffn": config.ffn_dim,
         "vocab": config.vocab_size,
+        "rank": row.rank,
     }
     return tuple(sizes[meaning] for meaning in row.meanings)
 
@@ -78,27 +81,31 @@ def count(config: ModelConfig) -> int:
     return sum(prod(shape_of(row, config)) for row in table(config))
 
 
-def abstract(config: ModelConfig) -> Abstract:
-    """Describe the parameters without making them."""
-    return {row.name: jax.ShapeDtypeStruct(shape_of(row, config), jnp.float32) for row in table(config)}
+def abstract(config: ModelConfig, rows: tuple[Row, ...] = ()) -> Abstract:
+    """Describe the parameters, or those of other rows, without making them."""
+    rows = rows or table(config)
+    return {row.name: jax.ShapeDtypeStruct(shape_of(row, config), jnp.float32) for row in rows}
 
 
-def init(config: ModelConfig, key: jax.Array) -> Params:
-    """Draw the parameters in float32: matrices from N(0, init_std), norms at one."""
+def init(config: ModelConfig, key: jax.Array, rows: tuple[Row, ...] = ()) -> Params:
+    """Draw the parameters, or those of other rows, in float32: matrices from N(0, init_std), norms at one."""
 
     def start(row: Row, row_key: jax.Array) -> jax.Array:
         shape = shape_of(row, config)
         if row.start == "ones":
             return jnp.ones(shape, jnp.float32)
-        return config.init_std * jax.random.normal(row_key, shape, jnp.float32)
+        if row.start == "zeros":
+            return jnp.zeros(shape, jnp.float32)
+        deviation = config.init_std if row.start == "normal" else (3 * shape[-1]) ** -0.5
+        return deviation * jax.random.normal(row_key, shape, jnp.float32)
 
-    rows = table(config)
+    rows = rows or table(config)
     return {row.name: start(row, row_key) for row, row_key in zip(rows, jax.random.split(key, len(rows)), strict=True)}
 
 
-def decay_mask(config: ModelConfig) -> dict[str, bool]:
+def decay_mask(config: ModelConfig, rows: tuple[Row, ...] = ()) -> dict[str, bool]:
     """Say which weights decay."""
-    return {row.name: row.decayed for row in table(config)}
+    return {row.name: row.decayed for row in rows or table(config)}
 
 
 class Layered(NamedTuple):

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from xgen.model.config import Precision
+from xgen.model.lora import LowRank
 
 Einsum = Callable[[str, jax.Array, Any], jax.Array]
 
@@ -54,6 +55,32 @@ def _int8_product(x: jax.Array, weight: Int8, float_einsum: Einsum) -> jax.Array
         return float_einsum("BLI,OI->BLO", x, values_OI.astype(jnp.bfloat16))
 
     return jax.lax.platform_dependent(x, weight.values_OI, cpu=blocks, default=fused) * weight.scales_O[None, None, :]
+
+
+def _low_rank_product(spec: str, x: jax.Array, weight: LowRank, einsum: Einsum) -> jax.Array:
+    """Multiply x (B, L, in) by a frozen matrix and by what is trained beside it; the sum is never made."""
+    down_BLR = einsum("BLI,RI->BLR", x, weight.a_RI)
+    frozen: Any = _frozen_product(einsum, spec, x, weight.frozen_OI)  # pyright: ignore[reportCallIssue]
+    return frozen + einsum("BLR,OR->BLO", down_BLR, weight.b_OR)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _frozen_product(einsum: Einsum, spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    """Multiply by a matrix that has no gradient, so that neither that nor the input is kept for one."""
+    return einsum(spec, a, b)
+
+
+def _frozen_forward(einsum: Einsum, spec: str, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return einsum(spec, a, b), b
+
+
+def _frozen_backward(einsum: Einsum, spec: str, b: jax.Array, g: jax.Array) -> tuple[jax.Array, None]:
+    inputs, out = spec.split("->")
+    left, right = inputs.split(",")
+    return einsum(f"{out},{right}->{left}", g, b), None
+
+
+_frozen_product.defvjp(_frozen_forward, _frozen_backward)
 
 
 def _float32(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -124,6 +151,8 @@ def float32(spec: str, a: jax.Array, b: Any) -> jax.Array:
     """Multiply in float32 on every platform (GPUs and TPUs would take fewer bits unless told not to)."""
     if isinstance(b, Int8):
         return _int8_product(a, b, float32)
+    if isinstance(b, LowRank):
+        return _low_rank_product(spec, a, b, float32)
     return _product("float32", spec, a.astype(jnp.float32), b.astype(jnp.float32))  # pyright: ignore[reportCallIssue]
 
 
@@ -131,6 +160,8 @@ def bfloat16_matmuls(spec: str, a: jax.Array, b: Any) -> jax.Array:
     """Round both inputs to bfloat16, accumulate in float32; every index of an input is in the other or the output."""
     if isinstance(b, Int8):
         return _int8_product(a, b, bfloat16_matmuls)
+    if isinstance(b, LowRank):
+        return _low_rank_product(spec, a, b, bfloat16_matmuls)
     return _product("bfloat16_matmuls", spec, a, b)  # pyright: ignore[reportCallIssue]  (it counts two too few)
 
 

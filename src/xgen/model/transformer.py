@@ -54,7 +54,7 @@ def _block(
     return CIRCUITS[config.circuit](x_BLD, attention, ffn)
 
 
-def _layers(params: Params, config: ModelConfig) -> Params:
+def _layers(params: dict[str, Any], config: ModelConfig) -> dict[str, Any]:
     return {row.name: params[row.name] for row in table(config) if row.stacked}
 
 
@@ -97,7 +97,7 @@ def _rematerialized(body: Callable, remat: Remat) -> Callable:
 
 
 def hidden(
-    params: Params,
+    params: dict[str, Any],
     tokens_BL: Int32[Array, "B L"],
     positions_BL: Int32[Array, "B L"],
     segments_BL: Int32[Array, "B L"],
@@ -107,6 +107,7 @@ def hidden(
 ) -> Float32[Array, "B L D"]:
     """Read whole rows: the state after the last norm, from which `head` predicts the next token.
 
+    A matrix of the layers may be a LowRank (lora.py).
     Attention joins positions of equal segment only. The context is whatever L is: no state depends on it.
     `placement` keeps rows and positions on their devices between layers; without it the compiler chooses.
     """

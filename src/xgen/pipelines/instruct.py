@@ -91,6 +91,7 @@ def instruct(workspace: Workspace, strict: bool) -> RunFolder:
                 recipe.execution,
                 recipe.seed,
                 documents_apart=recipe.instruct.rows == "packed",
+                lora=recipe.instruct.lora,
             ),
             batch_at,
             start_params,
@@ -170,7 +171,7 @@ def _conversations(workspace: Workspace, strict: bool) -> tuple[Rows, dict[str, 
     if is_first() and not is_written(folder):
         with locked(folder):
             about = {"recipe": to_plain(recipe), "tokenizer": IDENTITY}
-            write_store(folder, recipe.instruct, recipe.seed, strict, documents, about)
+            write_store(folder, recipe.instruct, recipe.seed, strict, documents, about, recipe.data.filters)
     together("tuning data are written")
     manifest = open_manifest(folder)
     examples = [example for one in manifest["datasets"].values() for example in one["examples"]]

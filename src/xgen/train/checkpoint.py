@@ -60,12 +60,12 @@ class Checkpoints:
     def begin_save(self, step: int, state: State) -> None:
         """Take a copy of the state and write it while the caller goes on; an earlier save is waited for."""
         self.wait()
-        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(_kept(state)))
         require_space(self.folder, int(1.05 * num_bytes))
         begun = time.perf_counter()
         if step in self.steps():  # a damaged one that training went past
             self._checkpointer.delete(step)
-        self._checkpointer.save_async(step, state._asdict())
+        self._checkpointer.save_async(step, _kept(state))
         self._started = (step, num_bytes, begun, time.perf_counter() - begun)
 
     def note_finished(self) -> None:
@@ -99,8 +99,8 @@ class Checkpoints:
         return 0, None
 
     def load(self, step: int, abstract: State) -> State:
-        """Read a whole state into the shapes and places of `abstract`."""
-        return State(**self._load(step, abstract._asdict(), partial=False))
+        """Read a whole state, without what is frozen, into the shapes and places of `abstract`."""
+        return State(**self._load(step, _kept(abstract), partial=False))
 
     def load_params(self, step: int, abstract: Abstract) -> Params:
         """Read the weights alone, without the optimizer's moments."""
@@ -142,6 +142,10 @@ def save_alone(folder: Path, step: int, params: Mapping[str, np.ndarray]) -> Non
 def _is_news(record: logging.LogRecord) -> bool:
     """Leave out that there was nothing to merge, which is what was wanted."""
     return "Skipping merge of OCDBT" not in record.getMessage()
+
+
+def _kept(state: State) -> dict[str, Any]:
+    return {"params": state.params, "optimizer": state.optimizer}
 
 
 def open_checkpoints(folder: Path) -> Checkpoints:

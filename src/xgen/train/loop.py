@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -19,7 +19,8 @@ from xgen.core.errors import Stopped, UserError
 from xgen.core.ledger import RunFolder
 from xgen.core.progress import bar, say
 from xgen.core.types import Batch
-from xgen.model.config import Compute, ModelConfig
+from xgen.model.config import Compute, Lora, ModelConfig
+from xgen.model.lora import frozen_weights, trained_rows
 from xgen.model.params import Abstract, Params, abstract
 from xgen.parallel.launch import is_first, together
 from xgen.parallel.mesh import make_mesh
@@ -51,6 +52,8 @@ class Job:
     seed: int
     documents_apart: bool = False
     """Whether batches have segments that must not see each other."""
+    lora: Lora = field(default_factory=Lora)
+    """With a rank, what `start_params` gives is left as it is, and low-rank rows are trained beside it."""
 
 
 class _Signals:
@@ -98,8 +101,8 @@ def train(
     """
     # ---- Machine: mesh, layout, programs ----------------------------------------------------------------------
     placement = _placement(job)
-    optimizer = make_optimizer(job.optimizer, job.model)
-    shardings = shardings_of(job.model, optimizer, placement)
+    optimizer = make_optimizer(job.optimizer, job.model, trained_rows(job.model, job.lora))
+    shardings = shardings_of(job.model, optimizer, placement, job.lora)
     rows = placement.of("row", "position")
     abstract_state = _abstract_state(job, optimizer, shardings)
     total_steps, total_tokens = num_steps(job.stages), trained_tokens(job.stages)
@@ -136,6 +139,7 @@ def train(
         require_true_attention(job.compute, job.model.head_dim, job.documents_apart)
         done, restored = checkpoints.load_newest(abstract_state)
         state = restored or _begin(job, optimizer, shardings, abstract_state, start_params)
+        state = state._replace(frozen=_frozen(job, abstract_state, start_params))
         if is_first():
             run.metrics.cut_after(done)
         together("metrics are cut")
@@ -188,10 +192,12 @@ def train(
                     progress.move_to(line["tokens"], f"stage {line['stage']} loss {line['loss']:.3f}")
                     if spiked and rule.action == "rewind":
                         # What was computed after it is dropped; the plan goes on behind it from the weights before.
+                        frozen = state.frozen
                         done, state = _weights_before(
                             checkpoints, abstract_state, line["step"],
                             lambda: _begin(job, optimizer, shardings, abstract_state, start_params),
                         )  # fmt: skip
+                        state = state._replace(frozen=frozen)
                         say(f"  weights of step {done:,} go on after step {line['step']:,}")
                         step, pending, saves = line["step"], None, True
                         ended = step in ends
@@ -221,7 +227,7 @@ def _compiler(
     job: Job, optimizer: optax.GradientTransformation, placement: Placement, abstract_state: State
 ) -> Callable[[Stage], Step]:
     """Build what compiles the step for the batches of a stage."""
-    step = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, placement)
+    step = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, placement, job.lora)
     number, where = jax.ShapeDtypeStruct((), jnp.float32), placement.of("row", "position")
 
     def compile_for(stage: Stage) -> Step:
@@ -266,7 +272,11 @@ def _placement(job: Job) -> Placement:
 def _abstract_state(job: Job, optimizer: optax.GradientTransformation, shardings: State) -> State:
     """Describe the state: shapes, types and places."""
     shapes = jax.eval_shape(
-        lambda: State(params := jax.tree.map(jnp.zeros_like, abstract(job.model)), optimizer.init(params))
+        lambda: State(
+            params := jax.tree.map(jnp.zeros_like, abstract(job.model, trained_rows(job.model, job.lora))),
+            optimizer.init(params),
+            jax.tree.map(jnp.zeros_like, frozen_weights(job.model, job.compute.precision)) if job.lora.rank else {},
+        )
     )
     return jax.tree.map(
         lambda shape, where: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=where), shapes, shardings
@@ -281,10 +291,18 @@ def _begin(
     start_params: Callable[[Abstract], Params] | None,
 ) -> State:
     """Make the first state: from the seed, or around weights that are given."""
-    if start_params is None:
-        return initial_state(job.model, optimizer, job.seed, shardings)
+    if start_params is None or job.lora.rank:
+        return initial_state(job.model, optimizer, job.seed, shardings, job.lora)
     params = start_params(abstract_state.params)  # pyright: ignore[reportArgumentType]  (shapes, not arrays)
     return State(params, jax.jit(optimizer.init, out_shardings=shardings.optimizer)(params))
+
+
+def _frozen(job: Job, abstract_state: State, start_params: Callable[[Abstract], Params] | None) -> Params:
+    """Read what low-rank tuning leaves as it is; nothing where all is trained."""
+    if not job.lora.rank:
+        return {}
+    assert start_params is not None, "there is a model to tune"
+    return start_params(abstract_state.frozen)  # pyright: ignore[reportArgumentType]  (shapes, not arrays)
 
 
 def _stage_line(run: RunFolder, stage: Stage) -> str:

@@ -6,7 +6,7 @@ Shape letters: B rows of a batch, L positions, M rows of one pass.
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,8 @@ import optax
 from jax.sharding import NamedSharding
 
 from xgen.core.types import Batch
-from xgen.model.config import Compute, ModelConfig
+from xgen.model.config import Compute, Lora, ModelConfig
+from xgen.model.lora import adapted, trained_rows
 from xgen.model.loss import cross_entropy
 from xgen.model.params import Params, abstract, init, table
 from xgen.model.transformer import hidden
@@ -25,10 +26,12 @@ from xgen.train.stages import Stage
 
 
 class State(NamedTuple):
-    """All that training changes; the step number is the checkpoint's."""
+    """All that training changes, and in low-rank tuning what it leaves; the step number is the checkpoint's."""
 
     params: Params
     optimizer: optax.OptState
+    frozen: Params = {}  # noqa: RUF012  (a tree of JAX's, and nobody adds to it)
+    """Weights beside which others are trained; no checkpoint has them, since the base run does."""
 
 
 Step = Callable[..., tuple[State, dict[str, jax.Array]]]
@@ -36,7 +39,7 @@ Step = Callable[..., tuple[State, dict[str, jax.Array]]]
 
 
 def loss_of(
-    params: Params,
+    params: dict[str, Any],
     batch: Batch,
     weights_BL: jax.Array,
     config: ModelConfig,
@@ -59,14 +62,21 @@ def num_passes(rows: int, length: int, micro_batch_tokens: int, parts: int = 1) 
 
 
 def make_gradients(
-    config: ModelConfig, compute: Compute, micro_batch_tokens: int, placement: Placement | None = None
-) -> Callable[[Params, Batch], tuple[jax.Array, Params]]:
-    """Build (params, batch) -> (mean loss, its gradient), in passes of `micro_batch_tokens` a device."""
+    config: ModelConfig,
+    compute: Compute,
+    micro_batch_tokens: int,
+    placement: Placement | None = None,
+    lora: Lora = Lora(),  # noqa: B008  (a frozen value)
+) -> Callable[..., tuple[jax.Array, Params]]:
+    """Build (params, batch, frozen) -> (mean loss, its gradient), in passes of `micro_batch_tokens` a device."""
     parts, splits = (placement.parts("row"), placement.parts("position")) if placement is not None else (1, 1)
     compute = dataclasses.replace(compute, loss_chunk=compute.loss_chunk * parts * splits)
-    differentiated = jax.value_and_grad(partial(loss_of, config=config, compute=compute, placement=placement))
 
-    def gradients(params: Params, batch: Batch) -> tuple[jax.Array, Params]:
+    def gradients(params: Params, batch: Batch, frozen: Params = {}) -> tuple[jax.Array, Params]:  # noqa: B006
+        def loss(params: Params, batch: Batch, weights_BL: jax.Array) -> jax.Array:
+            return loss_of(adapted(params, frozen, lora), batch, weights_BL, config, compute, placement)
+
+        differentiated = jax.value_and_grad(loss)
         weights_BL = batch.weights / jnp.maximum(jnp.sum(batch.weights), 1e-9)
         rows, length = batch.tokens.shape
         passes = num_passes(rows, length // splits, micro_batch_tokens, parts)
@@ -94,43 +104,51 @@ def make_step(
     optimizer: optax.GradientTransformation,
     micro_batch_tokens: int,
     placement: Placement | None = None,
+    lora: Lora = Lora(),  # noqa: B008
 ) -> Step:
     """Build the step. A batch larger than `micro_batch_tokens` a device is done in passes, accumulated in float32.
 
     The loss is the mean over the weights of the whole batch, whatever the passes. Where loss or gradient norm is no
     number or beyond its limit, the state stays as it was: no such gradient ever reaches weights or moments.
     """
-    gradients = make_gradients(config, compute, micro_batch_tokens, placement)
+    gradients = make_gradients(config, compute, micro_batch_tokens, placement, lora)
 
     def step(
         state: State, batch: Batch, learning_rate: jax.Array, limits: jax.Array | np.ndarray
     ) -> tuple[State, dict[str, jax.Array]]:
-        loss, gradient = gradients(state.params, batch)
+        loss, gradient = gradients(state.params, batch, state.frozen)
         grad_norm = optax.global_norm(gradient)
         keeps = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & (loss <= limits[0]) & (grad_norm <= limits[1])
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = apply(state.params, updates, learning_rate)  # pyright: ignore[reportArgumentType]
-        new = jax.tree.map(partial(jnp.where, keeps), State(params, optimizer_state), state)
-        return new, {"loss": loss, "grad_norm": grad_norm}
+        new = jax.tree.map(partial(jnp.where, keeps), (params, optimizer_state), (state.params, state.optimizer))
+        return State(new[0], new[1], state.frozen), {"loss": loss, "grad_norm": grad_norm}
 
     if placement is None:
         return jax.jit(step, donate_argnums=0)
     # The places are named on both sides: a restored state and one that a step returned then share a compiled program.
-    state_at = shardings_of(config, optimizer, placement)
+    state_at = shardings_of(config, optimizer, placement, lora)
     return jax.jit(step, in_shardings=(state_at, None, None, None), out_shardings=(state_at, None), donate_argnums=0)
 
 
-def shardings_of(config: ModelConfig, optimizer: optax.GradientTransformation, placement: Placement) -> State:
+def shardings_of(
+    config: ModelConfig,
+    optimizer: optax.GradientTransformation,
+    placement: Placement,
+    lora: Lora = Lora(),  # noqa: B008
+) -> State:
     """Say where each array of the state lives: moments beside their weights, counters everywhere."""
-    rows = {row.name: placement.of(*row.meanings) for row in table(config)}
+    trained = trained_rows(config, lora)
+    rows = {row.name: placement.of(*row.meanings) for row in trained}
+    frozen = {row.name: placement.of(*row.meanings) for row in table(config)} if lora.rank else {}
     everywhere = placement.of()
 
     def like_params(leaf: object) -> object:
         return rows if isinstance(leaf, dict) else everywhere
 
-    moments = jax.eval_shape(optimizer.init, abstract(config))
+    moments = jax.eval_shape(optimizer.init, abstract(config, trained))
     of_moments = jax.tree.map(like_params, moments, is_leaf=lambda leaf: isinstance(leaf, dict))
-    return State(rows, of_moments)  # pyright: ignore[reportArgumentType]  (a tree of places, not of arrays)
+    return State(rows, of_moments, frozen)  # pyright: ignore[reportArgumentType]  (a tree of places, not of arrays)
 
 
 def require_divisible(placement: Placement, config: ModelConfig, stages: tuple[Stage, ...]) -> None:
@@ -147,14 +165,20 @@ def require_divisible(placement: Placement, config: ModelConfig, stages: tuple[S
         placement.require_whole_parts("position", stage.context_length, f"context of stage '{stage.name}'")
 
 
-def initial_state(config: ModelConfig, optimizer: optax.GradientTransformation, seed: int, shardings: State) -> State:
-    """Draw the first state, each array born where it lives."""
+def initial_state(
+    config: ModelConfig,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    shardings: State,
+    lora: Lora = Lora(),  # noqa: B008
+) -> State:
+    """Draw the first state, each array born where it lives; what is frozen is not drawn."""
 
     def make(key: jax.Array) -> State:
-        params = init(config, key)
+        params = init(config, key, trained_rows(config, lora))
         return State(params, optimizer.init(params))
 
-    return jax.jit(make, out_shardings=shardings)(jax.random.key(seed))
+    return jax.jit(make, out_shardings=shardings._replace(frozen={}))(jax.random.key(seed))
 
 
 def place(batch: Batch, where: NamedSharding) -> Batch:

@@ -1,9 +1,10 @@
 """How a base model is tuned on conversations: values (section 4 of the report)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from xgen.core.errors import UserError
+from xgen.model.config import Lora
 from xgen.train.config import OptimizerConfig
 
 
@@ -26,6 +27,8 @@ class InstructionSet:
     question without its end."""
     ask: str = ""
     """What is asked about a text that comes without a question."""
+    filters: tuple[str, ...] = ()
+    """Entries of FILTERS in filters/catalog.py that judge each conversation as one text, in this order."""
 
     def __post_init__(self) -> None:
         if min(self.max_conversations, self.min_tokens) < 0 or not self.name:
@@ -50,6 +53,8 @@ class InstructConfig:
     optimizer: OptimizerConfig
     rows: Literal["single", "packed"] = "single"
     """One conversation a row, as in the report, or as many as fit, which do not see each other."""
+    lora: Lora = field(default_factory=Lora)
+    """With a rank, low-rank rows are trained beside the base model, which stays as it is; 0 trains all of it."""
 
     def __post_init__(self) -> None:
         if min(self.context_length, self.batch_conversations, self.epochs) < 1:

@@ -16,7 +16,7 @@ from xgen.tokenizer.chat import Piece, render
 from xgen.tokenizer.encoding import decode_bytes
 from xgen.tune.config import InstructionSet
 
-Screen = Callable[[Conversation], Conversation | Drop]
+Judge = Callable[[Conversation], Conversation | Drop]
 """Judges a conversation before it is rendered: the conversation, perhaps changed, or why it is dropped."""
 TOO_LONG = "longer than a row"
 EXCHANGE = 4
@@ -73,7 +73,7 @@ def select(
     template: str,
     context_length: int,
     seed: int,
-    screen: Screen = keep_all,
+    screen: Judge = keep_all,
     in_order: bool = False,
 ) -> Selection:
     """Take `max_conversations` (0: all) of those that follow the rules of a set.

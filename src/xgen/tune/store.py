@@ -15,11 +15,14 @@ import orjson
 from xgen.core.errors import UserError
 from xgen.core.ledger import fingerprint, read_json, sha256_of_file, write_array, write_json, written_beside
 from xgen.core.types import Document
+from xgen.filters.catalog import Screen
+from xgen.filters.config import FilterConfig
 from xgen.sources.intake import Intake, quarantine
 from xgen.tune.config import InstructConfig, InstructionSet
 from xgen.tune.datasets import MADE, files_of, read_set
 from xgen.tune.rows import Rows
-from xgen.tune.selection import TOO_LONG, Screen, Selection, keep_all, select
+from xgen.tune.screening import screening
+from xgen.tune.selection import TOO_LONG, Selection, select
 
 FORM = "instruct-1"
 ANEW = "Delete the folder and run the same command again."
@@ -49,16 +52,18 @@ def write_store(
     strict: bool,
     documents: Callable[[], Iterable[Document]],
     about: dict[str, Any],
-    screen: Screen = keep_all,
+    filters: FilterConfig,
 ) -> None:
     """Read, screen, render and draw every set, and write what is kept; all files are looked for before any is read.
 
     Raises UserError where nothing is kept, or with `strict` at the first bad input.
     """
+    screens = {one.name: Screen(one.filters, filters) for one in config.datasets}
     for one in config.datasets:
         files_of(one)
     sets = []
     for one in config.datasets:
+        screen = screening(screens[one.name], one.licence)
         with quarantine(folder / f"{one.name}.quarantine.jsonl") as keep:
             intake = Intake(one.name, strict, keep)
             read = read_set(one, documents() if one.layout == MADE else (), seed, intake)
@@ -67,7 +72,10 @@ def write_store(
             )
         sets.append((one, selection, intake))
     kept = [(one.name, each) for one, selection, _ in sets for each in selection.kept]
-    counts = {one.name: _counts(one, selection, intake) for one, selection, intake in sets}
+    counts = {
+        one.name: _counts(one, selection, intake) | {"filters": screens[one.name].effects}
+        for one, selection, intake in sets
+    }
     if not kept:
         raise _nothing_kept(counts, config.context_length)
     write_array(folder / "ids.npy", np.concatenate([each.ids for _, each in kept]))

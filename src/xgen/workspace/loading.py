@@ -5,9 +5,11 @@ from pathlib import Path
 
 import jax
 
+from xgen.core.ledger import RunFolder
 from xgen.export.huggingface import is_tuned, open_folder
 from xgen.model.config import ModelConfig
-from xgen.model.params import Params, abstract, table
+from xgen.model.lora import merged, trained_rows
+from xgen.model.params import Params, Row, abstract, table
 from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import placement_of
 from xgen.recipes.schema import Recipe
@@ -56,20 +58,34 @@ def load_folder(folder: Path) -> Loaded:
 
 
 def load_checkpoint(workspace: Workspace, checkpoint: str) -> Loaded:
-    """Read the weights of a checkpoint onto the recipe's mesh, without the optimizer's moments."""
+    """Read the weights of a checkpoint, without the optimizer's moments; low-rank ones are merged with their base."""
     recipe = workspace.recipe
     run, step = named_checkpoint(workspace, checkpoint)
-    ours, shapes = recipe.execution, abstract(recipe.model)
+    tuned = run.path == workspace.tuned
+    lora = recipe.instruct.lora
+    if tuned and lora.rank:
+        base = RunFolder.open(workspace.base)
+        parent = run.parent()
+        assert parent is not None, "a tuned run names its base"
+        params = merged(
+            _placed(base, parent["step"], recipe, table(recipe.model)),
+            _placed(run, step, recipe, trained_rows(recipe.model, lora)),
+            lora,
+        )
+    else:
+        params = _placed(run, step, recipe, table(recipe.model))
+    context_length = recipe.context_length if tuned else place_of(recipe.stages, step - 1).stage.context_length
+    return Loaded(run.path.name, params, recipe.model, context_length, tuned)
+
+
+def _placed(run: RunFolder, step: int, recipe: Recipe, rows: tuple[Row, ...]) -> Params:
+    """Read the weights of some rows onto the recipe's mesh."""
+    ours = recipe.execution
     placement = placement_of(make_mesh(ours.data_axis, ours.model_axis, ours.fsdp_axis, ours.context_axis), ours.layout)
     require_divisible(placement, recipe.model, ())
     placed = {
-        row.name: jax.ShapeDtypeStruct(
-            shapes[row.name].shape, shapes[row.name].dtype, sharding=placement.of(*row.meanings)
-        )
-        for row in table(recipe.model)
+        row.name: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=placement.of(*row.meanings))
+        for row, shape in zip(rows, abstract(recipe.model, rows).values(), strict=True)
     }
     with open_checkpoints(run.checkpoints) as checkpoints:
-        params = checkpoints.load_params(step, placed)
-    tuned = run.path == workspace.tuned
-    context_length = recipe.context_length if tuned else place_of(recipe.stages, step - 1).stage.context_length
-    return Loaded(run.path.name, params, recipe.model, context_length, tuned)
+        return checkpoints.load_params(step, placed)
