@@ -10,7 +10,10 @@ LEDGER = SOURCE / "core" / "ledger.py"
 NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "requests", "httpx", "aiohttp", "huggingface_hub", "fsspec"} | {
     "openai"
 }
-OPENS_WHAT_THE_USER_NAMED = {SOURCE / "sources" / "addresses.py": "fsspec", SOURCE / "judges" / "endpoint.py": "openai"}
+OPENS_WHAT_THE_USER_NAMED = {
+    SOURCE / "sources" / "addresses.py": "fsspec",
+    SOURCE / "speakers" / "endpoint.py": "openai",
+}
 PROGRAMS = {"pickle", "marshal", "shelve", "dill", "torch"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.tree import ROOT, SOURCE, modules
 
-LIGHT = ("core", "tokenizer", "data", "evals", "judges", "stress", "report", "tune", "recipes")
+LIGHT = ("core", "tokenizer", "data", "evals", "judges", "speakers", "stress", "report", "tune", "recipes")
 HEAVY = ("jax", "jaxlib", "optax", "orbax", "torch", "transformers")
 
 

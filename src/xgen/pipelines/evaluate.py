@@ -1,8 +1,10 @@
-"""`xgen evaluate`: perplexity by position on held-out documents, for the model that each stage ended with."""
+"""`xgen evaluate`: perplexity by position on held-out documents for each stage's model, or a suite of tasks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder, locked
@@ -10,6 +12,7 @@ from xgen.core.progress import say
 from xgen.data.shards import Prepared, open_prepared
 from xgen.evals.long.perplexity_by_position import perplexity_by_position
 from xgen.parallel.launch import launch
+from xgen.pipelines import judge
 from xgen.pipelines.prepare import data_folder
 from xgen.recipes.schema import Recipe
 from xgen.workspace.folders import Workspace, named_checkpoint, workspace_of
@@ -23,11 +26,23 @@ class Options:
     """Where runs/ and data/ lie."""
     held_out: Path = Path()
     """Prepared data whose held-out documents are read, for a Hugging Face folder; a run knows its own."""
+    suite: str = ""
+    """instruct: judged conversations, long texts and a stress test (tables 8 to 13) instead of perplexity."""
+    limit: int = 0
+    """Ask only so many questions of each task, and of each category of MT-Bench; 0 asks all."""
+    checkpoint: str = "latest"
+    """Which weights of a run are judged: "latest" (tuned if there is a tuned run), "base", "tuned", or a stage."""
+    judged: Annotated[judge.Options, tyro.conf.arg(name="")] = field(default_factory=judge.Options)
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Measure every stage of a run, or one Hugging Face folder; what is measured already is not measured again."""
     launch(options.root / ".cache")
+    if options.suite == "instruct":
+        judge.run(judge.Subject(target, recipe, options.root, options.checkpoint, options.limit), options.judged)
+        return
+    if options.suite:
+        raise UserError(f"there is no suite '{options.suite}'", "instruct, or none for perplexity", "Name one of them.")
     if target.kind != "huggingface" or target.folder is None:
         evaluate(workspace_of(target, recipe, options.root))
         return
