@@ -19,7 +19,9 @@ from xgen.core.errors import UserError
 from xgen.judges.tasks import Files
 from xgen.pipelines import evaluate
 from xgen.pipelines.judge import Options
+from xgen.speakers.asking import Record, Request, ask
 from xgen.speakers.config import Endpoint
+from xgen.workspace.speakers import peer_of, speaker_of
 from xgen.workspace.target import resolve
 
 FAULTS = ["rate limit", "stall", "half json", "cut", "server fault", "no message", "nonsense"]
@@ -88,20 +90,19 @@ def test_every_fault_of_a_judge_is_survived_and_nothing_is_asked_twice(place: Pa
         assert words in why, words
 
 
-def test_a_finished_record_replays_without_anybody_and_a_base_model_stands_beside_its_tuned_one(
-    place: Path, capsys
-) -> None:
-    nobody = Endpoint(url="http://127.0.0.1:9/v1", model="judge-1")
-    printed = evaluated(place, nobody, capsys, replay=True)
-    assert "Table 8 of the report" in printed
+def test_a_record_replays_without_anybody_and_a_base_model_stands_beside_its_tuned_one(place: Path, capsys) -> None:
+    files = Files(alpaca_eval=place / "files/alpaca")
     target = resolve(str(tuned_of(place)))
     with serving(verdict) as server:
-        values = options(place, patient(server), files=Files(alpaca_eval=place / "files/alpaca"))
+        evaluated(place, patient(server), capsys, files=files)
+        values = options(place, patient(server), files=files)
         evaluate.run(target, target.recipe, dataclasses.replace(values, checkpoint="base"))
-    rows = re.findall(r"\| (micro\S+) \(measured\)", capsys.readouterr().out)
+    rows = re.findall(r"\| (micro\S+) \(measured\) +\| +\d", capsys.readouterr().out)
     assert len(set(rows)) == 2, "the tuned run and its base"
-    with pytest.raises(UserError, match=r"holds no reply of judge-2"):
-        evaluated(place, Endpoint(url="http://127.0.0.1:9/v1", model="judge-2"), capsys, replay=True)
+    nobody = Endpoint(url="http://127.0.0.1:9/v1", model="judge-1")
+    assert "Table 8 of the report" in evaluated(place, nobody, capsys, replay=True, files=files)
+    with pytest.raises(UserError, match=r"holds no reply of judge-2 to 4 requests"):
+        evaluated(place, dataclasses.replace(nobody, model="judge-2"), capsys, replay=True, files=files)
 
 
 def test_a_peer_behind_an_endpoint_answers_in_its_own_words(place: Path, capsys) -> None:
@@ -141,6 +142,31 @@ def test_a_model_of_ours_judges_too(place: Path, capsys) -> None:
     """It is too small to be understood: all verdicts are nonsense, which is one clear sentence."""
     with pytest.raises(UserError, match=r"none of \d+ verdicts is a ranking"):
         evaluated(place, Endpoint(), capsys, judge_folder=tuned_of(place))
+
+
+@pytest.mark.slow
+@pytest.mark.parity
+def test_a_folder_answers_alike_through_our_engine_and_through_transformers(finished, tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="the extra 'parity' is not installed")
+    folder = finished[0] / json.loads((tuned_of(finished[0]) / "results" / "export.json").read_text())["folder"]
+    ours = speaker_of(resolve(str(folder)), resolve("micro").recipe, tmp_path, "latest")
+    theirs = peer_of(folder, seed=0)
+    conversations = (("What is a list?",), ("Write it.", "It is written.", "Again?"))
+    requests = [Request(f"q{i}", turns, 0.0, 12) for i, turns in enumerate(conversations)]
+    assert [ours.render(request) for request in requests] == [theirs.render(request) for request in requests]
+    said = [ask(who, requests, Record(tmp_path / str(i), who.name)) for i, who in enumerate((ours, theirs))]
+    assert [reply.text for reply in said[0]] == [reply.text for reply in said[1]]
+    assert any(reply.text for reply in said[0])
+    (tmp_path / "other").mkdir()
+    for path in folder.iterdir():
+        (tmp_path / "other" / path.name).symlink_to(path)
+    (tmp_path / "other" / "chat_template.jinja").unlink()
+    (tmp_path / "other" / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    assert peer_of(tmp_path / "other", 0).render(requests[0]) == ours.encode("What is a list?")
+    with pytest.raises(UserError, match=r"a chat template that is none of ours.*--peer-folder"):
+        speaker_of(resolve(str(tmp_path / "other")), resolve("micro").recipe, tmp_path, "latest")
+    with pytest.raises(UserError, match=r"transformers cannot load"):
+        peer_of(tmp_path, 0)
 
 
 def test_recorded_judgments_print_their_published_numbers(place: Path, tmp_path: Path, capsys) -> None:

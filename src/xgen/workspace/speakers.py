@@ -108,12 +108,21 @@ def peer_of(folder: Path, seed: int) -> LocalSpeaker:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def generate(prompts: Sequence[Sequence[int]], temperature: float, max_new_tokens: int) -> list[Generation]:
+        """Continue one prompt after the other, so that nothing is padded."""
         transformers.set_seed(seed)
         how = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
-        return [
-            _continued(model, tokenizer, prompt, min(max_new_tokens, context_length - len(prompt)), how)
-            for prompt in prompts
-        ]
+        found = []
+        for prompt in prompts:
+            asked = transformers.BatchEncoding(
+                {"input_ids": [list(prompt)], "attention_mask": [[1] * len(prompt)]}, tensor_type="pt"
+            )
+            room = min(max_new_tokens, context_length - len(prompt))
+            made = model.generate(**asked, max_new_tokens=room, pad_token_id=tokenizer.eos_token_id, **how)
+            new = made[0].tolist()[len(prompt) :]
+            ended = bool(new) and new[-1] == tokenizer.eos_token_id
+            kept = tuple(new[:-1] if ended else new)
+            found.append(Generation(kept, (0.0,) * len(kept), "stop" if ended else "length"))
+        return found
 
     return LocalSpeaker(
         folder.resolve().name,
@@ -123,18 +132,6 @@ def peer_of(folder: Path, seed: int) -> LocalSpeaker:
         lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
         lambda ids: tokenizer.decode(list(ids), skip_special_tokens=True),
     )
-
-
-def _continued(
-    model: Any, tokenizer: Any, prompt: Sequence[int], max_new_tokens: int, how: dict[str, Any]
-) -> Generation:
-    """Continue one prompt; beside it nothing is padded, so that no mask is needed."""
-    asked = tokenizer.pad({"input_ids": [list(prompt)]}, return_tensors="pt")
-    found = model.generate(**asked, max_new_tokens=max_new_tokens, pad_token_id=tokenizer.eos_token_id, **how)
-    new = found[0].tolist()[len(prompt) :]
-    ended = bool(new) and new[-1] == tokenizer.eos_token_id
-    kept = tuple(new[:-1] if ended else new)
-    return Generation(kept, (0.0,) * len(kept), "stop" if ended else "length")
 
 
 def _first_line(error: Exception) -> str:
