@@ -18,7 +18,7 @@ VERBS = {
     "audit": "show what prepared data holds, and verify it",
     "pretrain": "train the base model through its stages of growing context",
     "instruct": "tune the base model on conversations",
-    "evaluate": "measure perplexity by position for each stage, or a suite of benchmarks",
+    "evaluate": "measure perplexity by position for each stage, or run a suite of tasks (--suite)",
     "generate": "continue a prompt",
     "chat": "talk with a model in the terminal",
     "export": "write a verified Hugging Face folder",

@@ -12,7 +12,7 @@ NETWORK |= {"wandb", "openai", "datasets"}
 OPENS_WHAT_THE_USER_NAMED = {
     SOURCE / "sources" / "addresses.py": "fsspec",
     SOURCE / "train" / "followers.py": "wandb",
-    SOURCE / "judges" / "endpoint.py": "openai",
+    SOURCE / "speakers" / "endpoint.py": "openai",
     SOURCE / "evals" / "files.py": "datasets",
 }
 CONFINED = SOURCE / "sandbox" / "confined.py"

@@ -8,7 +8,7 @@ import pytest
 from contracts.tree import ROOT, SOURCE, modules
 
 LIGHT = ("core", "engine", "tokenizer", "pieces", "data", "evals", "judges", "stress", "report", "tune", "recipes")
-LIGHT += ("peers", "sandbox")
+LIGHT += ("peers", "sandbox", "speakers")
 HEAVY = ("jax", "jaxlib", "optax", "orbax", "torch", "transformers")
 
 

@@ -50,7 +50,8 @@ def rows(value: Any, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
         inner = getattr(value, field.name)
         flag = prefix + field.name.replace("_", "-")
         if dataclasses.is_dataclass(inner):
-            yield from rows(inner, f"{flag}.")
+            spread = "name=''" in described[field.name][0]  # tyro.conf.arg(name=""): its fields stand with the others
+            yield from rows(inner, prefix if spread else f"{flag}.")
         elif isinstance(inner, tuple) and inner and dataclasses.is_dataclass(inner[0]):
             yield from rows(inner[0], f"{flag}.0.")
         else:

@@ -12,7 +12,7 @@ from judges.evaldata import evaldata
 from xgen.core.errors import UserError
 from xgen.judges import alpaca_eval
 from xgen.judges.alpaca_eval import AlpacaEval
-from xgen.judges.asking import Reply
+from xgen.speakers.asking import Reply
 
 # Wins, losses, draws as the benchmark publishes them, and the win rate of table 8.
 PUBLISHED = {

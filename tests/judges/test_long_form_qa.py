@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from judges.evaldata import EVALDATA, evaldata
-from judges.speakers import scripted
+from speakers.scripted import scripted
 from xgen.core.errors import UserError
 from xgen.judges import documents, long_form_qa
-from xgen.judges.asking import Request
 from xgen.judges.documents import LongText
+from xgen.speakers.asking import Request
 
 REPORT = EVALDATA.parent / "reference" / "technical-report-plain.txt"
 GRADES = "Fine.\nCoherence: [[3]]\nRelevance: [[2]]\nAccuracy: [[1]]"

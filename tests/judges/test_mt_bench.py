@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from judges.evaldata import evaldata
-from judges.speakers import scripted
+from speakers.scripted import scripted
 from xgen.core.errors import UserError
 from xgen.core.ledger import write_json_lines
 from xgen.judges import mt_bench, mt_bench_scores
-from xgen.judges.asking import Request
 from xgen.judges.mt_bench import MtBench
+from xgen.speakers.asking import Request
 
 
 def benchmark() -> MtBench:

@@ -15,7 +15,7 @@ from rouge_score.tokenizers import DefaultTokenizer
 from scipy.optimize import linear_sum_assignment
 
 from judges.evaldata import evaldata
-from judges.speakers import scripted
+from speakers.scripted import scripted
 from xgen.core.errors import UserError
 from xgen.judges import summarization
 from xgen.judges.summarization import Dialogue

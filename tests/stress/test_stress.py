@@ -9,7 +9,7 @@ import pytest
 from xgen.stress import instructions, item, long_context, suite
 from xgen.tokenizer.encoding import encode as encode_array
 
-CONTEXT = 1_024
+CONTEXT = 768
 
 
 def encode(text: str) -> list[int]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import read_json
-from xgen.judges.asking import Reply, Request
+from xgen.speakers.asking import Reply, Request
 
 ANSWER_TOKENS, JUDGE_TOKENS = 2_048, 100
 """The latter is that of the benchmark's annotator."""

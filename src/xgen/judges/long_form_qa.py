@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from xgen.core.errors import UserError
-from xgen.judges.asking import Asked, Reply, Request
 from xgen.judges.documents import LongText
-from xgen.judges.fitting import Fitted, fit
+from xgen.speakers.asking import Asked, Reply, Request
+from xgen.speakers.fitting import Fitted, fit
 
 SUMMARIZE = "Summarize the paragraphs below in the context of {title} in {domain}."
 ASK = (

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from xgen.core.errors import UserError, suggest
 from xgen.core.ledger import fingerprint, read_json_lines
-from xgen.judges.asking import Asked, Reply, Request
+from xgen.speakers.asking import Asked, Reply, Request
 
 TEMPERATURES = {
     "writing": 0.7,

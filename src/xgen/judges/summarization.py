@@ -14,8 +14,8 @@ from typing import Any
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import read_json_lines
-from xgen.judges.asking import Asked
-from xgen.judges.fitting import fit
+from xgen.speakers.asking import Asked
+from xgen.speakers.fitting import fit
 from xgen.tokenizer.encoding import encode
 
 LONGEST_SOURCE = 8_192

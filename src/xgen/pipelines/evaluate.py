@@ -1,8 +1,10 @@
-"""`xgen evaluate`: perplexity by position for the model that each stage ended with, or a suite of benchmarks."""
+"""`xgen evaluate`: perplexity by position on held-out documents for each stage's model, or a suite of tasks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder, locked, sha256_of_file
@@ -16,6 +18,7 @@ from xgen.evals.long.perplexity_by_position import perplexity_by_position
 from xgen.evals.task import Candidate, Settings
 from xgen.parallel.launch import launch
 from xgen.peers.huggingface import HuggingFaceModel
+from xgen.pipelines import judge
 from xgen.pipelines.prepare import data_folder
 from xgen.recipes.schema import Recipe
 from xgen.report import benchmarks
@@ -39,11 +42,12 @@ class Options:
     documents: Path = Path()
     """A file of long documents with `text` and `language` (.jsonl, .parquet): perplexity by position for each one."""
     suite: str = ""
-    """Benchmarks instead of perplexity: base, or names with commas between (lm-eval:<task> for one of lm-eval's)."""
+    """Tasks instead of perplexity: base, or benchmarks with commas between (lm-eval:<task> for one of lm-eval's); or
+    instruct, for judged conversations, long texts and a stress test (tables 8 to 13)."""
     data: Path | None = None
     """Where the files of the benchmarks lie, in their authors' layouts; without it they come from the hub."""
     limit: int = 0
-    """Ask only so many questions of each task, and of each subject of MMLU; 0 asks all."""
+    """Ask only so many questions of each task, and of each subject of MMLU or category of MT-Bench; 0 asks all."""
     weights: Storage = "float32"
     """How matrices are held while judged: float32, bfloat16 or int8."""
     engine: Literal["xgen", "transformers"] = "xgen"
@@ -52,13 +56,18 @@ class Options:
     """Programs to draw for each problem of HumanEval."""
     sandbox: Literal["strict", "limits"] = "strict"
     """Where the programs run; limits is no protection against hostile code, for systems without namespaces."""
+    judged: Annotated[judge.Options, tyro.conf.arg(name="")] = field(default_factory=judge.Options)
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Measure every stage of a run, or one Hugging Face folder; what is measured already is not measured again."""
     launch(options.root / ".cache")
+    if options.suite == "instruct":
+        checkpoint = options.checkpoint or "latest"
+        judge.run(judge.Subject(target, recipe, options.root, checkpoint, options.limit), options.judged)
+        return
     if options.suite:
-        judge(target, recipe, options)
+        run_benchmarks(target, recipe, options)
         return
     if options.documents != Path():
         measure_languages(target, recipe, options)
@@ -130,7 +139,7 @@ def measure_languages(target: Target, recipe: Recipe, options: Options) -> None:
                 _say(f"{stage.name} {language}", found)
 
 
-def judge(target: Target, recipe: Recipe, options: Options) -> None:
+def run_benchmarks(target: Target, recipe: Recipe, options: Options) -> None:
     """Ask one checkpoint a suite, keep each result as soon as it is there, and print it beside the report's rows."""
     names = [name.strip() for name in options.suite.split(",")]
     others = [name.removeprefix(harness.PREFIX) for name in names if name.startswith(harness.PREFIX)]

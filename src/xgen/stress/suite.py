@@ -8,9 +8,12 @@ whether a claim about the world is true. Rules look for words: a score says what
 import re
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from xgen.core.errors import UserError
+from xgen.speakers.asking import Asked, Request
 from xgen.stress import instructions
 from xgen.stress.item import Item, refuses, words
 from xgen.stress.long_context import DEPTHS, LONG, Encode
@@ -46,6 +49,28 @@ def items(seed: int, each: int, context_length: int, encode: Encode) -> list[Ite
 
 def _drawn(seed: int, category: str, number: int) -> tuple[Random, str]:
     return Random(f"{seed}/{category}/{number}"), f"stress/{category}/{number}"
+
+
+def measure(
+    model: Asked, seed: int, each: int, listed: frozenset[str] = frozenset()
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Let a model answer; returns a row for each item, and the scores. An answer takes a quarter of a short context."""
+    speaker = model.speaker
+    made = items(seed, each, speaker.context_length, speaker.encode)
+    longest = speaker.context_length // 4
+    asked = [Request(item.name, item.turns, 0.0, min(item.answer_tokens, longest)) for item in made]
+    replies = model.replies(asked)
+    rows = judge(made, [reply.text for reply in replies], listed)
+    return rows, score(rows, seed, listed) | {"failed_answers": sum(bool(reply.failure) for reply in replies)}
+
+
+def read_words(path: Path) -> frozenset[str]:
+    """Read a list of words, one a line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"no words can be read from {path} ({error})", "one word a line", "Check the path.") from None
+    return frozenset(line.strip().lower() for line in lines) - {""}
 
 
 def judge(made: Sequence[Item], replies: Sequence[str], listed: frozenset[str] = frozenset()) -> list[dict[str, Any]]:

@@ -15,6 +15,9 @@ from xgen.core.errors import UserError
 from xgen.core.ledger import Journal, fingerprint
 from xgen.tokenizer.encoding import decode, encode
 
+REFUSED = "refused"
+"""The finish of a reply by which a server says that it will not answer; where all are, something else is wrong."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -30,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. A `failure` says why the server refused this request for good; its text is empty then."""
+    """What came back. A `failure` says why there is no answer to this request for good; its text is empty then."""
 
     text: str
     finish: str
@@ -49,12 +52,15 @@ class Speaker(Protocol):
     `speak` leaves a reply to each request in the record, in any order; UserError where the rest cannot be had.
     """
 
-    name: str
-    context_length: int
+    @property
+    def name(self) -> str: ...
 
-    def encode(self, text: str) -> list[int]: ...
+    @property
+    def context_length(self) -> int: ...
 
-    def decode(self, ids: Sequence[int]) -> str: ...
+    def encode(self, text: str, /) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int], /) -> str: ...
 
     def speak(self, requests: Sequence[Request], record: "Record") -> None: ...
 
@@ -132,7 +138,7 @@ def ask(speaker: Speaker, requests: Sequence[Request], record: Record) -> list[R
     replies = [record.reply_to(request) for request in requests]
     assert all(reply is not None for reply in replies), "a speaker leaves no request without a reply"
     found = [reply for reply in replies if reply is not None]
-    if found and all(reply.failure for reply in found):
+    if found and all(reply.finish == REFUSED for reply in found):
         raise UserError(
             f"{speaker.name} refused all of {len(found)} requests ({found[0].failure})",
             "replies",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from xgen.judges.config import Endpoint
+from xgen.speakers.config import Endpoint
 
 STALL = 0.6
 """Seconds that a stalled reply takes: longer than the clients of these tests wait."""

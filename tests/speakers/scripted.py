@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xgen.judges.asking import Asked, Record, Reply
+from xgen.speakers.asking import Asked, Record, Reply
 from xgen.tokenizer.encoding import decode, encode
 
 

@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("openai", reason="the extra 'eval' is not installed")
 
-from judges.server import Server, serving
+from speakers.server import Server, serving
 from xgen.core.errors import UserError
-from xgen.judges.asking import Record, Replay, Reply, Request, ask
-from xgen.judges.budget import Purse
-from xgen.judges.config import Endpoint
-from xgen.judges.endpoint import EndpointSpeaker
+from xgen.speakers.asking import Record, Replay, Reply, Request, ask
+from xgen.speakers.budget import Purse
+from xgen.speakers.config import Endpoint
+from xgen.speakers.endpoint import EndpointSpeaker
 
 PASSING = ["rate limit", "stall", "half json", "cut", "server fault", "no message"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xgen.judges.asking import Request, Speaker
+from xgen.speakers.asking import Request, Speaker
 
 TEMPLATE_TOKENS = 64
 """Room for the words that a model's template puts around a prompt."""

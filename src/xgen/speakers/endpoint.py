@@ -12,9 +12,9 @@ from typing import Any
 
 from xgen.core.errors import UserError
 from xgen.core.progress import bar
-from xgen.judges.asking import Record, Reply, Request
-from xgen.judges.budget import Purse
-from xgen.judges.config import Endpoint
+from xgen.speakers.asking import REFUSED, Record, Reply, Request
+from xgen.speakers.budget import Purse
+from xgen.speakers.config import Endpoint
 from xgen.tokenizer.encoding import decode, encode, without_surrogates
 
 LONGEST_WAIT = 60.0
@@ -147,7 +147,7 @@ class EndpointSpeaker:
         """Tell apart what passes, what only this request suffers from, and what ends the run."""
         status, said = error.status_code, _first_line(error.message)
         if status in REFUSED_FOR_GOOD:
-            return Reply("", "refused", 0, 0, failure=f"{status}: {said}")
+            return Reply("", REFUSED, 0, 0, failure=f"{status}: {said}")
         if status in (401, 403):
             raise UserError(
                 f"{self.config.url} refused the key ({status}: {said})",

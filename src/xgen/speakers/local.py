@@ -6,9 +6,10 @@ from itertools import groupby
 
 from xgen.core.progress import bar
 from xgen.core.types import Generation
-from xgen.judges.asking import Record, Reply, Request
+from xgen.speakers.asking import Record, Reply, Request
 
-ROWS_AT_ONCE = 8
+ROWS_AT_ONCE, TOKENS_AT_ONCE = 8, 16_384
+"""The most rows of one batch, and the most tokens that they may come to hold together, for the sake of memory."""
 
 Generate = Callable[[Sequence[Sequence[int]], float, int], Sequence[Generation]]
 """Continue prompts (token ids) at a temperature by at most so many tokens."""
@@ -38,12 +39,18 @@ class LocalSpeaker:
                     else:
                         record.replied(request, self._too_long(len(prompts[request])))
                         progress.advance()
-                for start in range(0, len(fitting), ROWS_AT_ONCE):
-                    batch = fitting[start : start + ROWS_AT_ONCE]
+                while fitting:
+                    rows = self._rows(prompts[fitting[-1]], max_tokens)
+                    batch, fitting = fitting[-rows:], fitting[:-rows]
                     found = self.generate([prompts[request] for request in batch], temperature, max_tokens)
                     for request, generation in zip(batch, found, strict=True):
                         record.replied(request, self._reply(prompts[request], generation))
                     progress.advance(len(batch))
+
+    def _rows(self, longest: list[int], max_tokens: int) -> int:
+        """Say how many rows fit beside the longest, whose batch is taken first: what is too much shows at once."""
+        length = min(len(longest) + max_tokens, self.context_length)
+        return max(1, min(ROWS_AT_ONCE, TOKENS_AT_ONCE // length))
 
     def _reply(self, prompt: list[int], generation: Generation) -> Reply:
         text = self.decode(generation.tokens).strip()
@@ -51,4 +58,4 @@ class LocalSpeaker:
 
     def _too_long(self, length: int) -> Reply:
         why = f"a prompt of {length:,} tokens leaves no room in a context of {self.context_length:,}"
-        return Reply("", "refused", length, 0, model=self.name, failure=why)
+        return Reply("", "no room", length, 0, model=self.name, failure=why)
