@@ -95,6 +95,14 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path):
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+def test_a_worker_that_cannot_start_is_a_sentence_and_no_fault_of_its_task(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(DRIVER.replace("seconds=60", "seconds=0"))  # not guarded: a worker that imports it starts it anew
+    done = subprocess.run([sys.executable, script, tmp_path], env=IMPORTS, capture_output=True, text=True, check=False)
+    assert "UserError: a worker process ended before it was given anything to do" in done.stderr
+    assert not list(tmp_path.glob("*.tries"))
+
+
 def test_close_kills_what_is_under_way(tmp_path):
     engine = LocalEngine(1)
     future = engine.start(run_errand, Errand(tmp_path, 0, seconds=60))

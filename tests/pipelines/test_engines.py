@@ -173,6 +173,12 @@ def test_a_piece_that_kills_its_worker_three_times_is_set_apart_by_name_and_the_
     assert prose["read"]["documents"] == undisturbed.manifest["sources"]["prose"]["read"]["documents"] - lost
     assert prepared.manifest["sources"]["code"]["read"] == undisturbed.manifest["sources"]["code"]["read"]
     verify(prepared.folder)
+    begun = Poisoned(num_workers=1, share=Share(1, 8))  # the share with this piece
+    begun.needle = crew.needle
+    with pytest.raises(OthersUnfinished):
+        prepare(recipe, tmp_path / "begun", crew=begun)
+    again = prepare(recipe, tmp_path / "begun", crew=Crew(num_workers=2))
+    assert bytes_of(again.folder) == bytes_of(undisturbed.folder), "before anything is chosen it is tried again"
     with pytest.raises(UserError, match="killed its worker"):
         strict = Poisoned(num_workers=2)
         strict.needle = crew.needle

@@ -64,21 +64,21 @@ def track(items: Iterable[T], title: str, total: int | float | None) -> Iterator
 
 
 @contextmanager
-def progress(title: str, num_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that hears of bytes that are done; without a terminal, speed and time left show once a minute."""
+def progress(title: str, num_bytes: int) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that hears of bytes and tokens that are done; without a terminal it says a line a minute."""
     started = told = time.monotonic()
-    done = 0
+    done = tokens = 0
 
-    def advance(amount: int) -> None:
-        nonlocal done, told
-        done += amount
-        now = time.monotonic()
-        speed = done / max(now - started, 1e-9)
-        shown.advance(amount, f"{speed / 1e6:,.1f} MB/s")
+    def advance(amount: int, of_tokens: int) -> None:
+        nonlocal done, tokens, told
+        done, tokens, now = done + amount, tokens + of_tokens, time.monotonic()
+        seconds = max(now - started, 1e-9)
+        speed = f"{done / seconds / 1e6:,.1f} MB/s" + (f", {tokens / seconds:,.0f} tokens/s" if tokens else "")
+        shown.advance(amount, speed)
         if now - told >= SECONDS_BETWEEN_LINES:
             told = now
-            left = datetime.timedelta(seconds=round((num_bytes - done) / max(speed, 1e-9)))
-            say(f"  {title}: {done / 1e6:,.0f} of {num_bytes / 1e6:,.0f} MB, {speed / 1e6:,.1f} MB/s, {left} left")
+            left = datetime.timedelta(seconds=round((num_bytes - done) * seconds / max(done, 1)))
+            say(f"  {title}: {done / 1e6:,.0f} of {num_bytes / 1e6:,.0f} MB, {speed}, {left} left")
 
     with bar(title, num_bytes) as shown:
         yield advance

@@ -16,7 +16,7 @@ from xgen.data.filters import HeldOut, HeldOutWindows
 from xgen.pieces.make import stem_of
 from xgen.pieces.store import read_table
 
-BATCH_TOKENS = 1 << 20
+BATCH_TOKENS = 1 << 18
 """Ids that are compared at a time; a longer document is compared alone."""
 
 

@@ -78,8 +78,10 @@ class HeldOutWindows:
         if not shared.any():
             return 0.0
         of_this = np.count_nonzero(shared) / len(all_hashes)
-        spans = np.unique(np.stack([first[shared], behind[shared]], axis=1), axis=0)
-        owners = np.concatenate([self.owners[start:stop] for start, stop in spans])
+        starts, at = np.unique(first[shared], return_index=True)
+        sizes = behind[shared][at] - starts
+        places = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+        owners = self.owners[places]
         hits = np.bincount(owners, minlength=len(self.sizes) + 1)[:-1]
         return max(of_this, float((hits / np.maximum(self.sizes, 1)).max()))
 

@@ -8,17 +8,27 @@ from jaxtyping import Bool, UInt16, UInt64
 from xgen.tokenizer.encoding import token_bytes
 from xgen.tokenizer.specials import NUM_ROWS
 
+FACTOR = 0x9E3779B97F4A7C15
+
 
 def window_hashes(tokens: UInt16[np.ndarray, "N"], size: int) -> UInt64[np.ndarray, "W"]:
     """Hash every window of `size` ids that are not whitespace; a document of fewer has none."""
     values = _token_hashes()[tokens]
     values = values[values != 0]
-    num_windows = max(0, len(values) - size + 1)
-    hashes = np.zeros(num_windows, np.uint64)
-    for start in range(size if num_windows else 0):
-        hashes *= np.uint64(0x9E3779B97F4A7C15)
-        hashes += values[start : start + num_windows]
-    return mixed(hashes)
+    return mixed(_runs(values, size))
+
+
+def _runs(values: UInt64[np.ndarray, "N"], size: int) -> UInt64[np.ndarray, "W"]:
+    """Return the polynomial in FACTOR of every run of `size` values, from runs of 1, 2, 4 and so on values."""
+    num_runs = max(0, len(values) - size + 1)
+    found, covered, run, length = np.zeros(num_runs, np.uint64), 0, values, 1
+    while covered < size and num_runs:
+        if size & length:
+            found = found * np.uint64(pow(FACTOR, length, 1 << 64)) + run[covered : covered + num_runs]
+            covered += length
+        longer = max(0, len(run) - length)
+        run, length = run[:longer] * np.uint64(pow(FACTOR, length, 1 << 64)) + run[length : length + longer], 2 * length
+    return found
 
 
 def is_counted(tokens: UInt16[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from xgen.core.errors import UserError
 from xgen.engine.supervise import Crash
 
 Task = TypeVar("Task")
@@ -53,10 +54,27 @@ class _Worker:
         self._future = answer = Future()
         answer.set_running_or_notify_cancel()
         try:
-            self._pool.submit(function, task).add_done_callback(lambda done: _pass_on(done, answer))
+            self._pool.submit(function, task).add_done_callback(lambda done: self._pass_on(done, answer))
         except BrokenProcessPool:  # it died while it was idle
-            answer.set_exception(Crash())
+            answer.set_exception(self._death())
         return answer
+
+    def _pass_on(self, done: Future[None], answer: Future[None]) -> None:
+        error = done.exception()
+        if error is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(self._death() if isinstance(error, BrokenProcessPool) else error)
+
+    def _death(self) -> Exception:
+        """Blame the task, unless the process did not even live to say its number."""
+        if self._pid.exception() is None:
+            return Crash()
+        return UserError(
+            "a worker process ended before it was given anything to do",
+            "processes of Python that can be started here",
+            "Look at what it printed and at the memory that is left; a script needs `if __name__ == '__main__':`.",
+        )
 
     def is_dead(self) -> bool:
         return self._future is not None and self._future.done() and isinstance(self._future.exception(), Crash)
@@ -69,14 +87,6 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError, BrokenProcessPool):
             os.kill(self._pid.result(), signal.SIGKILL)
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _pass_on(done: Future[None], answer: Future[None]) -> None:
-    error = done.exception()
-    if error is None:
-        answer.set_result(None)
-    else:
-        answer.set_exception(Crash() if isinstance(error, BrokenProcessPool) else error)
 
 
 def _attend() -> None:

@@ -27,7 +27,7 @@ from xgen.data.packing import RowsTask, merge, pack_file, write_stream, write_to
 from xgen.data.shards import Prepared, is_complete, open_prepared, row_files, write_manifest
 from xgen.engine.crew import Crew, OthersUnfinished, share_of
 from xgen.filters.catalog import Screen
-from xgen.pieces.make import STAYS, PieceTask, make_piece, read_ledger, set_apart
+from xgen.pieces.make import CRASHED, STAYS, PieceTask, make_piece, read_ledger, set_apart
 from xgen.pieces.plan import (
     Plan,
     make_plan,
@@ -143,15 +143,20 @@ class _Job:
                 )
 
     def watch(
-        self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, size: Callable[[Any], int]
+        self,
+        function: Callable[[Any], None],
+        tasks: Sequence[Any],
+        title: str,
+        size: Callable[[Any], int],
+        tokens: Callable[[Any], int] = lambda task: 0,
     ) -> Iterator[tuple[Any, bool]]:
-        """Do tasks, show how far they are, and yield each as it ends."""
+        """Do tasks, show how far they are in bytes and tokens, and yield each as it ends."""
         takes_risks = function is make_piece and not self.is_new  # it may have killed the run before
         done = self.crew.do(function, tasks, self.is_tiny and not takes_risks)
         with progress(title, sum(map(size, tasks))) as advance:
             for task, is_done in done:
                 yield task, is_done
-                advance(size(task))
+                advance(size(task), tokens(task))
 
 
 @contextlib.contextmanager
@@ -187,6 +192,8 @@ def _begin(recipe: Recipe, folder: Path, strict: bool, crew: Crew) -> _Job:
         refuse_changed_inputs(folder, plan, data.sources, data.filters)
     num_bytes = sum(piece.num_bytes for piece in plan.pieces)
     num_files = sum(len(piece.files) for piece in plan.pieces)
+    if is_new:
+        require_space(folder, num_bytes // 2)  # two bytes a token, which is some four of text
     say(f"plan    {num_files:,} files, {num_bytes / 1e6:,.1f} MB, in {len(plan.pieces):,} pieces")
     return _Job(recipe, folder, strict, crew, plan, is_new, num_bytes < INLINE_BYTES)
 
@@ -214,13 +221,19 @@ def _make_pieces(job: _Job) -> dict[str, dict[str, Any]]:
     """Make this run's pieces that are not there; return what those of each source say, when all are."""
     config = job.recipe.data
     sources = {source.name: source for source in config.sources}
+    try_again = not (job.folder / "near").exists()  # what was chosen stands on what had been set apart
     tasks = [
         PieceTask(job.folder, piece, sources[piece.source], config.filters, config.min_document_tokens, job.strict)
         for piece in job.crew.mine(job.plan.pieces)
-        if read_ledger(job.folder, piece.number) is None
+        if (ledger := read_ledger(job.folder, piece.number)) is None or (try_again and CRASHED in ledger["skipped"])
     ]
+
+    def tokens_of(task: PieceTask) -> int:
+        ledger = read_ledger(job.folder, task.piece.number) or {"fates": {}}
+        return sum(fate["tokens"] for fate in ledger["fates"].values())
+
     told = Counter[str]()
-    for task, is_done in job.watch(make_piece, tasks, "tokenizing", lambda task: task.piece.num_bytes):
+    for task, is_done in job.watch(make_piece, tasks, "tokenizing", lambda task: task.piece.num_bytes, tokens_of):
         if not is_done:
             set_apart(task)
         ledger = read_ledger(job.folder, task.piece.number)
