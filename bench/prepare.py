@@ -143,7 +143,7 @@ def raw_tiktoken(paths: Sequence[Path], processes: int) -> tuple[int, Run]:
     return int(sum(tokens)), Run(max(seconds), sum(processor), 0)
 
 
-def prepare(corpus: Path, root: Path, tokens: int, workers: int) -> tuple[Run, Path]:
+def prepare(corpus: Path, root: Path, tokens: int, workers: int) -> Run:
     """Run the command on the files: length, licences, rules of code, exact duplicates, rows of 2,048 at the end."""
     takes_workers = (
         "--workers"
@@ -166,14 +166,13 @@ def prepare(corpus: Path, root: Path, tokens: int, workers: int) -> tuple[Run, P
         **({"--workers": str(workers)} if takes_workers else {}),
     }
     words = [word for flag, value in flags.items() for word in (flag, *([value] if isinstance(value, str) else value))]
-    run = timed([sys.executable, "-m", "xgen.cli", "prepare", "micro", *words])
-    (folder,) = (path for path in (root / "data").iterdir() if path.is_dir())
-    return run, folder
+    return timed([sys.executable, "-m", "xgen.cli", "prepare", "micro", *words])
 
 
 def rows_per_second(folder: Path) -> tuple[float, float]:
     """Read the rows of a stage in batches of 64, as they lie there and as batches of a training step."""
-    rows = open_prepared(folder).rows("1a")
+    (prepared,) = (path for path in folder.iterdir() if path.is_dir())
+    rows = open_prepared(prepared).rows("1a")
     speeds = []
     for read in (lambda start: np.array(rows[start : start + 64]), lambda start: batch_of(rows, start, 64)):
         count, begun = 0, time.perf_counter()
@@ -199,11 +198,10 @@ def main() -> None:
         size = sum(path.stat().st_size for path in paths) / 1e6
         print(f"{size:.0f} MB of JSON lines in {len(paths)} files")
         print(f"{'':32}{'seconds':>9}{'Mtok/s':>8}{'of raw':>8}{'processor':>11}{'of raw':>8}{'peak MB':>9}")
-        prepared = root
         for workers in options.workers:
             tokens, raw = raw_tiktoken(paths, workers)
             row(f"tiktoken alone, {workers} processes", tokens, raw, raw)
-            run, prepared = prepare(root / "corpus", root / f"xgen-{workers}", tokens, workers)
+            run = prepare(root / "corpus", root / f"xgen-{workers}", tokens, workers)
             row(f"xgen prepare, {workers} workers", tokens, run, raw)
             if options.datatrove:
                 out = str(root / f"datatrove-{workers}")
@@ -211,11 +209,13 @@ def main() -> None:
                 script.write_text(DATATROVE)
                 command = [options.datatrove, str(script), str(root / "corpus"), str(root / "tokenizer.json"), out]
                 row(f"datatrove, {workers} workers", tokens, timed([*command, str(workers)]), raw)
-        print("rows of 2,048 a second: {:,.0f} as they lie, {:,.0f} as batches".format(*rows_per_second(prepared)))
+        if options.workers:
+            folder = root / f"xgen-{options.workers[-1]}" / "data"
+            print("rows of 2,048 a second: {:,.0f} as they lie, {:,.0f} as batches".format(*rows_per_second(folder)))
         for megabytes in options.memory:
             corpus = root / f"corpus-{megabytes}"
             write_corpus(corpus, megabytes)
-            run, _ = prepare(corpus, root / f"memory-{megabytes}", megabytes * 300_000, 1)
+            run = prepare(corpus, root / f"memory-{megabytes}", megabytes * 300_000, 1)
             print(
                 f"xgen prepare of {megabytes:,} MB: {run.peak_mb:,.0f} MB at most in one process, {run.seconds:.0f} s"
             )
