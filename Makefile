@@ -20,6 +20,7 @@ check: $(TEST_VENV)/installed  ## lint, types, import contracts, contract tests
 
 bench: $(TEST_VENV)/installed  ## every number that we claim, beside a peer, in one run
 	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(TEST_VENV)/bin/python bench/train_step_cpu.py
+	$(TEST_VENV)/bin/python bench/prepare.py
 
 clean:  ## forget environments and caches, keep runs and data
 	rm -rf .venv .venv-test .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xgen.data.near import near_duplicates, preferences, shingles, sign, similar_pairs
+from xgen.data.near import SHINGLE, near_duplicates, preferences, sign, similar_pairs
+from xgen.data.words import run_hashes, word_hashes
 
 SIMILARITY = 0.8
 
@@ -89,7 +90,7 @@ def main() -> None:
     print(
         f"signed: {num_characters / 1e6 / (time.process_time() - begun):.0f} million characters a second of processor"
     )
-    sets = [np.unique(shingles(text)) for text in texts]
+    sets = [np.unique(run_hashes(word_hashes(text), SHINGLE)) for text in texts]
     size = len(originals)
     print(f"\n{'change':32}{'index':>8}{'found':>8}")
     for number, kind in enumerate(CHANGES):

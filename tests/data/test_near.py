@@ -13,20 +13,22 @@ from hypothesis import strategies as st
 
 from data.stores import sentence
 from xgen.core.errors import UserError
+from xgen.data import near
 from xgen.data.near import (
     BANDS,
     EMPTY,
     NUM_LEADERS,
     NUM_SLOTS,
     ROWS,
+    SHINGLE,
     banded,
     near_duplicates,
     preferences,
     settle,
-    shingles,
     sign,
     similar_pairs,
 )
+from xgen.data.words import run_hashes, word_hashes
 
 PROSE = importlib.resources.files("xgen.sources") / "corpus" / "prose"
 SIMILARITY = 0.8
@@ -110,14 +112,15 @@ def test_a_signature_agrees_in_as_many_slots_as_the_documents_share_of_their_shi
         one, other = (shared + " " + sentence(seed + of, 1000 - num_shared) for of in (10, 20))
         words = [text.split() for text in (one, other)]
         sets = [{tuple(each[start : start + 5]) for start in range(len(each) - 4)} for each in words]
-        assert [len(np.unique(shingles(text))) for text in (one, other)] == [*map(len, sets)]
+        assert [len(np.unique(run_hashes(word_hashes(text), SHINGLE))) for text in (one, other)] == [*map(len, sets)]
         true = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
         signatures = sign([one, other]).signatures
         agreement = np.mean(signatures[0] == signatures[1])
         assert abs(agreement - true) < 4 * np.sqrt(true * (1 - true) / NUM_SLOTS) + 1e-9
 
 
-def test_a_document_is_signed_alike_in_any_company():
+def test_a_document_is_signed_alike_in_any_company(monkeypatch):
+    monkeypatch.setattr(near, "BATCH", 1_000)
     texts = [sentence(seed, 50 + 20 * seed) for seed in range(5)]
     together = sign(texts).signatures
     assert all((sign([alone]).signatures[0] == row).all() for alone, row in zip(texts, together, strict=True))

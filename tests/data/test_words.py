@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xgen.data.words import LONGEST_WORD, run_hashes, word_hashes
+from xgen.data.words import LONGEST_WORD, run_hashes, run_hashes_of, word_hashes
 
 ASCII = st.text(st.characters(max_codepoint=127), max_size=60)
 
@@ -53,3 +53,12 @@ def test_runs_are_equal_where_their_values_are():
     hashes = run_hashes(values, 3)
     assert len(hashes) == 5 and hashes[0] == hashes[3] and len(set(hashes.tolist())) == 3
     assert len(run_hashes(values[:2], 3)) == 0
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.text(st.sampled_from("ab \u6f22\u201c.\ud800"), max_size=12), max_size=5), st.integers(1, 4))
+def test_the_runs_of_many_texts_are_those_of_each(texts, size):
+    hashes, ends = run_hashes_of(texts, size)
+    apart = [run_hashes(word_hashes(text), size).tolist() for text in texts]
+    assert [part.tolist() for part in np.split(hashes, ends)[: len(texts)]] == apart
+    assert len(hashes) == sum(map(len, apart))

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
 
 from xgen.core.errors import UserError
 from xgen.data.windows import mixed
-from xgen.data.words import run_hashes, word_hashes
+from xgen.data.words import run_hashes_of
 
 SHINGLE = 5
 """Words in a row."""
@@ -33,6 +33,8 @@ NUM_LEADERS = 8
 """Members of a bucket that all others are compared with: a page that a million copies share costs no square."""
 BUCKETED = 1 << 22
 """Documents of which one band is held at a time."""
+BATCH = 1 << 18
+"""Characters of texts that are signed at a time."""
 COMPARED = 1 << 14
 """Pairs of signatures that are compared at a time."""
 
@@ -48,17 +50,27 @@ class Signed:
     """The document of each key."""
 
 
-def shingles(text: str) -> UInt64[np.ndarray, "_"]:
-    """Hash every shingle of a text."""
-    return run_hashes(word_hashes(text), SHINGLE)
-
-
 def sign(texts: Sequence[str]) -> Signed:
     """Sign documents, each as the set of its shingles."""
-    hashes = [np.zeros(0, np.uint64), *map(shingles, texts)]
-    ends = np.cumsum([len(each) for each in hashes], dtype=np.uint64)
-    matrix = _rensa().RMinHash.digest_matrix_from_flat_token_hashes(np.concatenate(hashes), ends, NUM_SLOTS, SEED)
-    return banded(np.array(matrix.to_rows(), np.uint32).reshape(len(texts), NUM_SLOTS))
+    signatures = [np.zeros((0, NUM_SLOTS), np.uint32), *map(_signatures, _batches(texts))]
+    return banded(np.concatenate(signatures))
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut a sequence of texts after so many characters."""
+    first = size = 0
+    for number, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= BATCH or number == len(texts):
+            yield texts[first:number]
+            first, size = number, 0
+
+
+def _signatures(texts: Sequence[str]) -> UInt32[np.ndarray, "n P"]:
+    hashes, ends = run_hashes_of(texts, SHINGLE)
+    offsets = np.concatenate([[0], ends]).astype(np.uint64)
+    matrix = _rensa().RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, NUM_SLOTS, SEED)
+    return np.array(matrix.to_rows(), np.uint32)
 
 
 def banded(signatures: UInt32[np.ndarray, "N P"]) -> Signed:

@@ -2,9 +2,10 @@
 
 import functools
 import string
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8, UInt64
+from jaxtyping import Int64, UInt8, UInt64
 
 from xgen.data.windows import mixed
 
@@ -19,26 +20,31 @@ UNSPACED = (0xE3, 0xE9)
 
 def word_hashes(text: str) -> UInt64[np.ndarray, "W"]:
     """Hash each word of a text: what stands between spaces and marks, whatever the case of its ASCII letters."""
-    raw = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
-    letters = _letters()[raw]
-    is_start = np.zeros(len(raw), bool)
-    if not text.isascii():
+    return words_in(text.encode("utf-8", "surrogatepass"))[0]
+
+
+def words_in(raw: bytes) -> tuple[UInt64[np.ndarray, "W"], Int64[np.ndarray, "W"]]:
+    """Hash each word of a text in UTF-8, and say at which byte it starts."""
+    values = np.frombuffer(raw, np.uint8)
+    letters = _letters()[values]
+    is_start = np.zeros(len(values), bool)
+    if not raw.isascii():
         for first, num_bytes in NO_WORDS.items():
-            places = np.flatnonzero(raw == first)
+            places = np.flatnonzero(values == first)
             for offset in range(num_bytes):
                 letters[places + offset] = 0
-        is_unspaced = (raw >= UNSPACED[0]) & (raw <= UNSPACED[1])
+        is_unspaced = (values >= UNSPACED[0]) & (values <= UNSPACED[1])
         is_start |= is_unspaced
         is_start[3:] |= is_unspaced[:-3]
     is_start[:1] = True
     is_start[1:] |= letters[:-1] == 0
     starts = np.flatnonzero(is_start & (letters != 0))
     if not len(starts):
-        return np.zeros(0, np.uint64)
-    places = np.arange(starts[0], len(raw), dtype=np.int32)
-    places -= np.repeat(starts.astype(np.int32), np.diff(starts, append=len(raw)))
+        return np.zeros(0, np.uint64), starts
+    places = np.arange(starts[0], len(values), dtype=np.int32)
+    places -= np.repeat(starts.astype(np.int32), np.diff(starts, append=len(values)))
     terms = letters[starts[0] :] * _powers()[places & (LONGEST_WORD - 1)]
-    return mixed(np.add.reduceat(terms, starts - starts[0]))
+    return mixed(np.add.reduceat(terms, starts - starts[0])), starts
 
 
 def run_hashes(values: UInt64[np.ndarray, "N"], size: int) -> UInt64[np.ndarray, "W"]:
@@ -49,6 +55,20 @@ def run_hashes(values: UInt64[np.ndarray, "N"], size: int) -> UInt64[np.ndarray,
         hashes *= BASE
         hashes += values[start : start + num_runs]
     return mixed(hashes)
+
+
+def run_hashes_of(texts: Sequence[str], size: int) -> tuple[UInt64[np.ndarray, "W"], Int64[np.ndarray, "D"]]:
+    """Hash the runs of `size` words of D texts, one text after another, and say where those of each end.
+
+    All at once, since for a short text the calls to NumPy take longer than what they do.
+    """
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    words, starts = words_in(b"\n".join(encoded))
+    ends = np.searchsorted(starts, np.cumsum([len(raw) + 1 for raw in encoded], dtype=np.int64))
+    counts = np.diff(ends, prepend=0)
+    owners = np.repeat(np.arange(len(texts)), counts)
+    within = owners[: len(owners) - size + 1] == owners[size - 1 :] if len(owners) >= size else np.zeros(0, bool)
+    return run_hashes(words, size)[within], np.cumsum(np.maximum(counts - size + 1, 0))
 
 
 @functools.cache

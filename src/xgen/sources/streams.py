@@ -76,12 +76,18 @@ def lines_of(chunks: Iterator[bytes], longest: int = sys.maxsize) -> Iterator[Li
     """
     number, offset, parts, size = 1, 0, [], 0
     for chunk in chunks:
-        *ends, rest = chunk.split(b"\n")
-        for end in ends:
-            size += len(end)
-            raw = _beginning([*parts, end]) if size > longest else b"".join((*parts, end)) if parts else end
-            yield Line(number, offset, raw, size)
+        ends = chunk.split(b"\n")
+        rest = ends.pop()
+        if ends and parts:  # of a line that began in an earlier chunk
+            parts.append(ends.pop(0))
+            size += len(parts[-1])
+            yield Line(number, offset, _beginning(parts) if size > longest else b"".join(parts), size)
             number, offset, parts, size = number + 1, offset + size + 1, [], 0
+        for raw in ends:
+            num_bytes = len(raw)
+            yield Line(number, offset, raw if num_bytes <= longest else raw[:NUM_KEPT_BYTES], num_bytes)
+            number += 1
+            offset += num_bytes + 1
         if rest:
             size += len(rest)
             parts.append(rest)
