@@ -34,14 +34,19 @@ def test_tensorboard_shows_what_stands_in_the_metrics(tmp_path):
 
 def test_a_resumed_run_takes_back_the_steps_that_it_does_again(tmp_path):
     run = RunFolder.create(tmp_path, {})
-    for done, steps in ((0, range(1, 9)), (5, range(6, 11))):
-        run.metrics.cut_after(done)
-        with following(run, ("tensorboard",), done) as (follower,):
-            for step in steps:
-                run.metrics.append(line := {"step": step, "stage": "1a", "loss": 10 * step + done})
-                follower.add(line)
-    assert scalars(run, "loss") == in_metrics(run, "loss")
-    assert len(scalars(run, "loss")) == 10
+    lines = [{"step": step, "stage": "1a", "loss": 10.0 * step} for step in range(1, 9)]
+    with following(run, ("tensorboard",), 0) as (follower,):
+        for line in lines:
+            run.metrics.append(line)
+            follower.add(line)
+    assert list(scalars(run, "loss")) == [1, 2, 3, 4, 5, 6, 7, 8]
+    run.metrics.cut_after(5)
+    with following(run, ("tensorboard",), 5) as (follower,):
+        pass
+    assert list(scalars(run, "loss")) == [1, 2, 3, 4, 5], "before anything is done again"
+    with following(run, ("tensorboard",), 5) as (follower,):
+        follower.add(lines[5])
+    assert scalars(run, "loss") == {line["step"]: line["loss"] for line in lines[:6]}
 
 
 def test_a_follower_that_joins_late_gets_the_lines_before(tmp_path):
