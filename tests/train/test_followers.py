@@ -3,6 +3,7 @@
 import json
 import struct
 import sys
+import time
 
 import pytest
 
@@ -97,7 +98,12 @@ def test_weights_and_biases_gets_every_line_under_the_name_of_the_run(tmp_path, 
     with following(run, ("wandb",), 0) as (follower,):
         for line in lines:
             follower.add(line)
+    deadline = time.monotonic() + 60  # W&B's own process may write after `finish` returns
     records = list(offline_records(run))
+    while not any(record.HasField("exit") for record in records):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        records = list(offline_records(run))
     assert {record.run.run_id for record in records if record.HasField("run")} == {"micro-0123456789"}
     found = [
         {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}

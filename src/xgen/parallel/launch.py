@@ -33,7 +33,7 @@ class Hosts:
     """How the processes of one run find each other."""
 
     distributed: bool = False
-    """Join the other processes of this job; SLURM, Open MPI, Kubernetes and TPU pods tell JAX who they are."""
+    """Join the other processes of this job; SLURM, Open MPI, TPU pods and (with jax[k8s]) Kubernetes tell."""
     coordinator: str = ""
     """host:port of process 0, where nothing tells; needs num-processes and process-id."""
     num_processes: int = 1
