@@ -34,6 +34,7 @@ Hugging Face folder. Any value of the recipe can be overridden, typed and checke
   xgen chat tiny
   xgen pretrain --help"""
 COMPUTING = ("quickstart", "pretrain", "instruct", "evaluate")
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None and sys.platform == "linux" and arguments and arguments[0] in COMPUTING:
+        if any(argument.startswith("--hosts.") for argument in arguments):
+            from xgen.parallel.watch import watched
+
+            return watched(arguments, HUGE_PAGES | os.environ)
         _start_with_huge_pages(arguments)
     from xgen.core.errors import Stopped, UserError
 
@@ -76,8 +81,7 @@ def _start_with_huge_pages(arguments: list[str]) -> None:
     A training step on a CPU spends a fifth of its time on fresh small pages otherwise (docs/log.md).
     """
     if "GLIBC_TUNABLES" not in os.environ:
-        settled = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-        os.execve(sys.executable, [sys.executable, "-m", "xgen.cli", *arguments], settled)
+        os.execve(sys.executable, [sys.executable, "-m", "xgen.cli", *arguments], HUGE_PAGES | os.environ)
 
 
 def _overview() -> str:

@@ -3,15 +3,21 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+from jax.errors import JaxRuntimeError
 from jax.experimental import multihost_utils
 
 from xgen.core.errors import UserError
 from xgen.core.progress import say
+from xgen.parallel.watch import LOST
+
+_SIGNS_OF_LOSS = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "oordination")
 
 
 def launch(compiled: Path) -> None:
@@ -27,13 +33,15 @@ class Hosts:
     """How the processes of one run find each other."""
 
     distributed: bool = False
-    """Join the other processes of this job; SLURM, Open MPI, Kubernetes and TPU pods tell JAX who they are."""
+    """Join the other processes of this job; SLURM, Open MPI, TPU pods and (with jax[k8s]) Kubernetes tell."""
     coordinator: str = ""
     """host:port of process 0, where nothing tells; needs num-processes and process-id."""
     num_processes: int = 1
     process_id: int = 0
     timeout_seconds: int = 300
-    """How long a process waits for the others."""
+    """How long a process waits for the others to come."""
+    silence_seconds: int = 100
+    """How long a process may be silent before it counts as dead, and all others end."""
 
 
 def join(hosts: Hosts) -> None:
@@ -48,19 +56,37 @@ def join(hosts: Hosts) -> None:
             "process_id": hosts.process_id,
         }
     where = hosts.coordinator or "the address that the cluster tells"
-    # JAX's client ends the process itself where nobody answers, so what to check is said before.
+    # JAX's client aborts the process where nobody answers (parallel/watch.py), so what to check is said before.
     say(
         f"joining the run at {where}; if this fails within {hosts.timeout_seconds} s, "
         "check that every process reaches it"
     )
     try:
-        jax.distributed.initialize(**stated, initialization_timeout=hosts.timeout_seconds)
+        jax.distributed.initialize(
+            **stated, initialization_timeout=hosts.timeout_seconds, heartbeat_timeout_seconds=hosts.silence_seconds
+        )
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"the processes of this run do not find each other ({str(error).splitlines()[0][:200]})",
             "a job of SLURM, Open MPI, Kubernetes or a TPU pod, or an address that all processes reach",
             "Start every process of the job, or give --coordinator host:port, --num-processes and --process-id.",
         ) from None
+
+
+@contextmanager
+def ended_with_the_others() -> Iterator[None]:
+    """While the block runs, end this process at once and with a sentence where another one of its run is lost.
+
+    Nothing could be cleaned up: a save and JAX's own shutdown wait for every process.
+    """
+    try:
+        yield
+    except JaxRuntimeError as error:
+        if jax.process_count() == 1 or not any(sign in str(error) for sign in _SIGNS_OF_LOSS):
+            raise
+        why = f"one has died or cannot be reached ({str(error).splitlines()[0][:200]})"
+        print(f"xgen: {LOST.format(why=why)}", file=sys.stderr, flush=True)
+        os._exit(2)
 
 
 def is_first() -> bool:

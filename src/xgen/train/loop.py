@@ -22,7 +22,7 @@ from xgen.core.types import Batch
 from xgen.model.config import Compute, Lora, ModelConfig
 from xgen.model.lora import frozen_weights, trained_rows
 from xgen.model.params import Abstract, Params, abstract
-from xgen.parallel.launch import is_first, together
+from xgen.parallel.launch import ended_with_the_others, is_first, together
 from xgen.parallel.mesh import make_mesh
 from xgen.parallel.rules import Placement, placement_of
 from xgen.train.checkpoint import Checkpoints
@@ -153,7 +153,7 @@ def train(
         pending: Sent | None = None
         step = done
         batch = ahead.submit(batch_at, place_of(job.stages, step))
-        with bar("  training", total_tokens) as progress:
+        with ended_with_the_others(), bar("  training", total_tokens) as progress:
             while step < total_steps or pending is not None:
                 sent = None
                 if step < total_steps:
