@@ -1,7 +1,8 @@
 """Decoding of the 7B shape on a GPU: tokens a second and share of the measured memory bandwidth, bf16 and int8.
 
 Run: PYTHONPATH=src python bench/generate_gpu.py. Random weights, made in their final storage. For batches of 1, 8 and
-32 and contexts of 128 and about 8,192 places; a line says the peak memory so far, in GiB, for 16 GB cards.
+32 and contexts of 128 and about 8,192 places. First of all a whole request in int8, prompt and answer filling the
+context: seconds, and the peak memory in GiB, which a card of 16 GB must have.
 """
 
 import argparse
@@ -15,7 +16,9 @@ from xgen.model.config import Compute
 from xgen.model.params import Layered, shape_of, table
 from xgen.model.products import Int8
 from xgen.recipes.catalog import RECIPES
+from xgen.serve.config import Sampling, Stops
 from xgen.serve.decoding import Ends, State, decode
+from xgen.serve.engine import Engine
 from xgen.serve.sampler import Knobs, row_keys
 
 COMPUTE = Compute("bfloat16_matmuls", "definition", attention_block=512, loss_chunk=512, remat="none")
@@ -23,9 +26,9 @@ GREEDY = Knobs(jnp.float32(0), jnp.float32(1), jnp.int32(0), jnp.float32(1))
 GIB = 1 << 30
 
 
-def bandwidth() -> float:
-    """Measure bytes a second of reading and writing 2 GiB."""
-    x = jnp.ones(1 << 29, jnp.float32)
+def bandwidth(elements: int) -> float:
+    """Measure bytes a second of reading and writing so many numbers of four bytes."""
+    x = jnp.ones(elements, jnp.float32)
     add = jax.jit(lambda x: x + 1)
     add(x).block_until_ready()
     start = time.perf_counter()
@@ -53,6 +56,20 @@ def random_weights(config, storage: str) -> Layered:
     return Layered(whole, tuple({row.name: one(row) for row in rows if row.stacked} for _ in range(config.num_layers)))
 
 
+def request(weights: Layered, config, context_length: int, num_new: int) -> float:
+    """Return the seconds of one request that fills the context, prompt and answer; it is compiled before."""
+    engine = Engine("bench", weights, config, COMPUTE, context_length)
+    prompt = [1 + place % 50_000 for place in range(context_length - num_new)]
+    sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=num_new, seed=0)
+    seconds = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        [found] = engine.sample([prompt], sampling, Stops(ids=()))
+        seconds = time.perf_counter() - start
+        assert len(found.tokens) == num_new
+    return seconds
+
+
 def measure(weights: Layered, config, num_rows: int, places: int, steps: int) -> tuple[float, int]:
     """Return seconds a step with the cache all but full, and bytes that a step must read."""
     cache = empty(config, num_rows, places, COMPUTE.precision, None)
@@ -76,18 +93,29 @@ def measure(weights: Layered, config, num_rows: int, places: int, steps: int) ->
     return seconds / steps, read
 
 
+def peak_gib(device: jax.Device) -> float:
+    """Tell the most that the device has held; 0 where it does not count, as a CPU."""
+    return (device.memory_stats() or {}).get("peak_bytes_in_use", 0) / GIB
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="xgen_7b")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--places", type=int, nargs="+", default=[128, 8_192])
+    parser.add_argument("--bandwidth-elements", type=int, default=1 << 29)
     options = parser.parse_args()
     config, device = RECIPES[options.recipe].model, jax.devices()[0]
-    peak = bandwidth()
+    peak = bandwidth(options.bandwidth_elements)
     print(f"{device.device_kind}: {peak / 1e9:,.0f} GB/s measured")
     for storage in ("int8", "bfloat16"):
         weights = random_weights(config, storage)
+        if storage == "int8":  # first, because a peak is that of the process
+            seconds = request(weights, config, max(options.places), options.steps)
+            print(
+                f"     int8 request of {max(options.places):,} tokens: {seconds:.2f} s, peak {peak_gib(device):.2f} GiB"
+            )
         for places in options.places:
             for num_rows in options.rows:
                 try:
@@ -95,10 +123,9 @@ def main() -> None:
                 except jax.errors.JaxRuntimeError as error:
                     print(f"{storage:>9} {num_rows:>3} rows of {places:>5}: {str(error).splitlines()[0][:80]}")
                     continue
-                stats = device.memory_stats() or {}
                 print(
                     f"{storage:>9} {num_rows:>3} rows of {places:>5}: {num_rows / seconds:8.1f} tokens/s, "
-                    f"{read / seconds / peak:5.1%} of bandwidth, peak {stats.get('peak_bytes_in_use', 0) / GIB:.2f} GiB"
+                    f"{read / seconds / peak:5.1%} of bandwidth, peak {peak_gib(device):.2f} GiB"
                 )
 
 

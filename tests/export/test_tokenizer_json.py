@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tokenizer.texts import mixed_texts
-from xgen.export.tokenizer_json import merges, tokenizer_config, tokenizer_json
+from xgen.export.tokenizer_json import ALPHABET, merges, tokenizer_config, tokenizer_json
 from xgen.tokenizer.encoding import decode, encode, encode_with_specials
 from xgen.tokenizer.ranks import mergeable_ranks
-from xgen.tokenizer.specials import NUM_ROWS, RUN_RANKS
+from xgen.tokenizer.specials import END_OF_TEXT, NUM_ROWS, RUN_RANKS
 
 
 @cache
@@ -88,3 +88,45 @@ def test_the_file_names_every_row_once() -> None:
     assert len(content["added_tokens"]) == 906
     ids = {*content["model"]["vocab"].values(), *(token["id"] for token in content["added_tokens"])}
     assert ids == set(range(NUM_ROWS))
+
+
+def as_tokenizer(content: dict[str, Any]) -> Any:
+    return pytest.importorskip("tokenizers").Tokenizer.from_str(json.dumps(content))
+
+
+@pytest.mark.slow
+@pytest.mark.parity
+def test_two_thousand_texts_and_every_character_of_unicode_have_our_ids() -> None:
+    tokenizer = as_tokenizer(tokenizer_json())
+    many = [*mixed_texts(2_000), *texts()]
+    assert len(many) > 2_000
+    scalars = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    many += [
+        "".join(f"a{c}b  {c} {c}{c}1{c}.{c}  z" for c in scalars[at : at + 500]) for at in range(0, len(scalars), 500)
+    ]
+    for text in many:
+        assert tokenizer.encode(text).ids == encode_with_specials(text).tolist(), text[:40]
+
+
+@pytest.mark.slow
+@pytest.mark.parity
+def test_every_token_has_our_bytes_and_streams_as_our_text() -> None:
+    tokenizer = as_tokenizer(tokenizer_json())
+    names = {rank: token for token, rank in mergeable_ranks().items()}
+    written = {token: name for name, token in tokenizer.get_vocab().items()}
+    back = {chr(character): byte for byte, character in ALPHABET.items()}
+    for token in range(50_295):
+        name = written[token]
+        assert bytes(back.get(letter, ord(letter)) for letter in name) == names.get(token, name.encode("latin-1"))
+    for text in ("x != y ,  z", "-" * 64, " " * 31 + "x", "héllo 🤖 日本語", "\n\t\tif a != b:\n"):
+        stream = pytest.importorskip("tokenizers").decoders.DecodeStream(skip_special_tokens=False)
+        ids = tokenizer.encode(text).ids
+        assert "".join(piece for token in ids if (piece := stream.step(tokenizer, token))) == text
+        assert ids == encode(text).tolist() and decode(ids) == text
+
+
+def test_no_token_of_gpt2_is_a_run_of_spaces_or_tabs_and_what_a_text_says_stays_text() -> None:
+    of_gpt2 = {token: rank for token, rank in mergeable_ranks().items() if rank < END_OF_TEXT}
+    assert not [token for token in of_gpt2 if (len(token) > 1 and not token.strip(b" ")) or token == b"\t\t"]
+    ids = encode("a<|endoftext|>b<fim_prefix>c<|unused_50313|>")
+    assert END_OF_TEXT not in ids and ids.max() < 50_295
