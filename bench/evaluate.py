@@ -2,7 +2,8 @@
 
 Run: PYTHONPATH=src python bench/evaluate.py --data FOLDER. One run exports a small model with random weights, asks the
 same five-shot questions of both in lm-eval's flavor, checks that they give the same answers, and times each in turn,
-three times, tokenization included: wall time, and processor time, which other work disturbs less. FOLDER holds MMLU and HumanEval as their authors published them. Float32.
+three times, tokenization included: wall time, and processor time, which other work disturbs less. FOLDER holds MMLU and
+HumanEval as their authors published them. Float32.
 """
 
 import argparse
@@ -94,8 +95,9 @@ def time_scoring(data: Path, number: int, batch: int, repeats: int) -> None:
         makers = {"xgen": ours(folder, asked), f"lm-eval hf, batches of {batch}": lm_eval(folder, asked, batch)}
         answers = {name: np.array(score()) for name, score in makers.items()}  # compiles and warms up
         first, second = answers.values()
-        print(f"{len(asked)} questions; answers differ by {np.abs(first - second).max():.1e} at most, "
-              f"{(first.argmax(1) == second.argmax(1)).mean():.1%} of the choices are the same", flush=True)  # fmt: skip
+        same = (first.argmax(axis=1) == second.argmax(axis=1)).mean()
+        difference = np.abs(first - second).max()
+        print(f"{len(asked)} questions; answers differ by {difference:.1e} at most, {same:.1%} choose the same")
         for clock, kind in ((time.perf_counter, "wall"), (time.process_time, "processor")):
             spent: dict[str, list[float]] = {name: [] for name in makers}
             for _ in range(repeats):
