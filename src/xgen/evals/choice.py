@@ -4,6 +4,7 @@ acc       the likeliest as a whole; of equals, the first
 acc_norm  the likeliest a character, without the space that joins it to the question
 """
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xgen.core.errors import UserError
+from xgen.core.protocols import Tokenizer
 from xgen.evals.files import DataSet, read
 from xgen.evals.task import Candidate, Items, Record, Settings, Task, require_finite
 
@@ -46,12 +48,17 @@ def encode_pair(candidate: Candidate, context: str, continuation: str) -> Ids:
 
     Spaces that end the context begin the continuation; no context at all is the end of a text before it.
     """
-    encode = candidate.tokenizer.encode
-    bare = context.rstrip()
+    tokenizer, bare = candidate.tokenizer, context.rstrip()
     if not bare:
-        return [candidate.tokenizer.end_of_text], encode(context + continuation)
-    start = encode(bare)
-    return start, encode(context + continuation)[len(start) :]
+        return [tokenizer.end_of_text], tokenizer.encode(context + continuation)
+    start = _encoded(tokenizer, bare)
+    return list(start), tokenizer.encode(context + continuation)[len(start) :]
+
+
+@functools.lru_cache(maxsize=16)
+def _encoded(tokenizer: Tokenizer, context: str) -> tuple[int, ...]:
+    """Encode a context once for all its continuations."""
+    return tuple(tokenizer.encode(context))
 
 
 def accuracies(question: Question, logprobs: Sequence[float]) -> tuple[dict[str, float], dict[str, float]]:

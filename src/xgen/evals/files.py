@@ -112,7 +112,7 @@ def from_hub(name: str, config: str | None, split: str) -> list[Row]:
             "Name a folder with --data, or: pip install 'xgen[eval]'",
         ) from None
     try:
-        return list(datasets.load_dataset(name, config, split=split))
+        return [dict(row) for row in datasets.load_dataset(name, config, split=split)]
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(

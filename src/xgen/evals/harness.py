@@ -39,7 +39,7 @@ def adapter(candidate: Candidate) -> Any:
                 (context[max(0, len(context) + len(continuation) - longest) :], continuation)
                 for _, context, continuation in requests
             ]
-            return [tuple(likelihood) for likelihood in model.score(pairs)]
+            return [(found.logprob, found.greedy) for found in model.score(pairs)]
 
         def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
             return [_rolling(candidate, tokenizer.encode(request.args[0])) for request in requests]

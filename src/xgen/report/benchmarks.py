@@ -94,8 +94,9 @@ def mmlu(table: PublishedTable, result: Plain, name: str) -> Table:
 def common_sense(results: Mapping[str, Plain], name: str) -> Table:
     """Table 6: each task by its headline metric."""
     found = [_done(results, task) for task in TABLE_6]
-    values = tuple(result and _value(result, result["headline"]) for result in found)
-    chances = tuple(result and result["scores"][result["headline"]]["chance"] for result in found)
+    scores = [result["scores"][result["headline"]] if result else None for result in found]
+    values = tuple(score["value"] if score else None for score in scores)
+    chances = tuple(score["chance"] if score else None for score in scores)
     return _beside(published.COMMON_SENSE, name, values, chances)
 
 

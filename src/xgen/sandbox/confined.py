@@ -112,8 +112,8 @@ def pack(value: Any) -> Any:
     if isinstance(value, int):
         return ["int", format(int(value), "x")]
     if isinstance(value, float | complex | str | bytes):
-        plain = next(kind for kind in (float, complex, str, bytes) if isinstance(value, kind))
-        return [plain.__name__, value.hex() if plain is bytes else plain.__str__(value)]
+        plain: Any = next(kind for kind in (float, complex, str, bytes) if isinstance(value, kind))
+        return [plain.__name__, bytes.hex(value) if isinstance(value, bytes) else plain.__str__(value)]
     if type(value).__name__ in ("Fraction", "Decimal"):
         return [type(value).__name__, str(value)]
     return ["other", type(value).__name__]
