@@ -7,17 +7,33 @@ from pathlib import Path
 import pytest
 
 from xgen.core.errors import UserError
-from xgen.recipes.catalog import RECIPES
+from xgen.recipes.catalog import RECIPES, recipe_named
 from xgen.recipes.schema import data_fingerprint, from_plain, instruct_fingerprint, run_fingerprint, to_plain
+from xgen.recipes.tuning import TUNINGS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "recipes"
 TINY = RECIPES["tiny"]
+TUNED = [f"xgen_7b+{name}" for name in TUNINGS]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, *TUNED])
 def test_a_recipe_is_what_its_snapshot_says(name):
     """A difference shows what a change really changed; write the snapshots anew with tests/golden/write.py."""
-    assert json.loads((GOLDEN / f"{name}.json").read_text()) == json.loads(json.dumps(to_plain(RECIPES[name])))
+    assert json.loads((GOLDEN / f"{name}.json").read_text()) == json.loads(json.dumps(to_plain(recipe_named(name))))
+
+
+def test_a_tuning_says_what_is_read_and_the_recipe_in_which_sizes():
+    general, short = recipe_named("xgen_7b+general"), recipe_named("xgen_7b+general_short")
+    assert run_fingerprint(general) == run_fingerprint(short) == run_fingerprint(RECIPES["xgen_7b"]), "one base model"
+    assert general.instruct.datasets[:4] == short.instruct.datasets
+    long = general.instruct.datasets[4:]
+    assert [(one.max_conversations, one.min_tokens) for one in long] == [(1_500, 4_000)] * 6, "section 4"
+    small = recipe_named("tiny+general").instruct
+    assert small.context_length == TINY.instruct.context_length and small.datasets[-1].min_tokens == 93
+    with pytest.raises(UserError, match="Did you mean 'general'"):
+        recipe_named("tiny+generl")
+    with pytest.raises(UserError, match="Did you mean 'tiny'"):
+        recipe_named("tiy+general")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -7,10 +7,14 @@ from xgen.core.errors import UserError
 from xgen.core.ledger import read_json, sha256_of_file
 from xgen.core.progress import console, say, track
 from xgen.data.audit import TABLES
-from xgen.data.shards import completed_by, open_manifest
+from xgen.data.shards import completed_by, is_complete, open_manifest
 from xgen.pieces.plan import read_plan, refuse_changed_inputs
+from xgen.pipelines.instruct import instruct_folder
 from xgen.pipelines.prepare import as_rich, data_folder, prepare
 from xgen.recipes.schema import Recipe
+from xgen.tune import audit as tune_audit
+from xgen.tune import store
+from xgen.tune.store import is_written
 from xgen.workspace.target import Target, require_runnable
 
 
@@ -23,16 +27,35 @@ class Options:
 
 
 def run(target: Target, recipe: Recipe, options: Options) -> None:
-    """Print the tables of the data that a recipe, a run or a folder of prepared data names."""
+    """Print the tables of the data that a recipe, a run or a folder of prepared data names, then of its tuning data."""
     require_runnable(target, "audit")
     folder = target.folder if target.kind == "data" and target.folder else data_folder(recipe, options.root)
+    tuning = instruct_folder(recipe, options.root)
+    if is_complete(folder) or not is_written(tuning):
+        _audit(folder, recipe, options.verify)
+    if target.kind != "data" and is_written(tuning):
+        _audit_tuning(tuning, options.verify)
+
+
+def _audit(folder: Path, recipe: Recipe, verify: bool) -> None:
     manifest = open_manifest(folder)
     for table in TABLES:
         console.print(as_rich(table(manifest)))
-    if options.verify:
+    if verify:
         damaged = damaged_files(folder)
         if damaged:
             repair(folder, recipe, damaged)
+        say(f"audit   {len(manifest['files'])} files in {folder} are what was written")
+
+
+def _audit_tuning(folder: Path, verify: bool) -> None:
+    """Print the tables of tuning data; what they came from may be gone, so damage is told and not repaired."""
+    manifest = store.open_manifest(folder)
+    for table in tune_audit.TABLES:
+        console.print(as_rich(table(manifest)))
+    if verify:
+        if found := list(store.damaged(folder)):
+            raise UserError(f"{folder / found[0]} has changed since it was written", "what was written", store.ANEW)
         say(f"audit   {len(manifest['files'])} files in {folder} are what was written")
 
 
