@@ -12,6 +12,7 @@ from contracts.tree import ROOT, SOURCE, modules, pages, parsed, shown
 from golden import cli_page
 from xgen.cli import VERBS
 from xgen.parallel.launch import Hosts
+from xgen.pipelines import judge
 from xgen.recipes.schema import to_plain
 from xgen.recipes.tiny import TINY
 
@@ -114,7 +115,8 @@ def test_the_readme_lists_every_verb():
 def test_overrides_that_a_page_shows_are_values_of_the_recipe(page):
     unknown = []
     for flag in re.findall(r"--([a-z]+(?:\.[a-z0-9-]+)+)", page.read_text()):
-        value: Any = to_plain(TINY) | {"hosts": dataclasses.asdict(Hosts())}  # an option of pretrain
+        options = {"hosts": dataclasses.asdict(Hosts())} | dataclasses.asdict(judge.Options())
+        value: Any = to_plain(TINY) | options  # those of pretrain and evaluate
         for part in flag.split("."):
             try:
                 value = value[int(part)] if part.isdigit() else value[part.replace("-", "_")]

@@ -23,6 +23,8 @@ class Server:
     faults: list[str] = field(default_factory=list)
     seen: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    retry_after: str = "0.02"
     at_once: int = 0
     most_at_once: int = 0
     url: str = ""
@@ -64,6 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with server.lock:
             server.seen.append(asked)
+            server.times.append(time.monotonic())
             server.keys.append(self.headers.get("Authorization", ""))
             fault = server.faults.pop(0) if server.faults else ""
             server.at_once += 1
@@ -94,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(length))
         if fault == "rate limit":
-            self.send_header("Retry-After", "0.02")
+            self.send_header("Retry-After", server.retry_after)
         self.end_headers()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(data)

@@ -46,6 +46,17 @@ def test_what_passes_is_tried_again_and_every_attempt_is_recorded(fault: str, tm
     assert {reply.model for reply in replies} == {"judge-1-0613"}
 
 
+def test_a_rate_limit_is_waited_out_as_long_as_the_server_asks(tmp_path: Path) -> None:
+    with serving(echo, ["rate limit"]) as server:
+        server.retry_after = "0.3"
+        asked_of(server, tmp_path / "record.jsonl", requests(1))
+        assert server.times[1] - server.times[0] >= 0.3
+    with serving(echo, ["rate limit"]) as server:
+        server.retry_after = "Wed, 21 Oct 2015 07:28:00 GMT"
+        asked_of(server, tmp_path / "other.jsonl", requests(1))
+        assert len(server.seen) == 2, "a date leaves it to the doubling pause"
+
+
 def test_everything_at_once_still_gives_each_request_its_own_reply(tmp_path: Path) -> None:
     with serving(echo, [*PASSING, *PASSING]) as server:
         replies = asked_of(server, tmp_path / "record.jsonl", requests(24), concurrency=6, attempts=20)
