@@ -24,13 +24,13 @@ from pathlib import Path
 
 from xgen.core.types import Document
 from xgen.data.config import DataConfig, Mixture, Share
-from xgen.pipelines.prepare import data_folder
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import Recipe, to_plain
 from xgen.recipes.tiny import TINY
 from xgen.sources.catalog import documents_of
 from xgen.sources.config import Source
 from xgen.sources.intake import Intake
+from xgen.workspace.folders import data_folder
 
 FILE_MEGABYTES = 150
 """Of a file of JSON lines: more than one piece."""

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from xgen.cli import main
-from xgen.pipelines.prepare import data_folder, prepare
+from xgen.pipelines.prepare import prepare
 from xgen.recipes.micro import MICRO
+from xgen.workspace.folders import data_folder
 
 
 def bytes_of(folder):

@@ -17,7 +17,8 @@ from xgen.data.shards import verify
 from xgen.engine.crew import Crew, OthersUnfinished, Share
 from xgen.pieces.make import CRASHED
 from xgen.pieces.plan import read_plan
-from xgen.pipelines.prepare import data_folder, prepare
+from xgen.pipelines.prepare import prepare
+from xgen.workspace.folders import data_folder
 
 
 @pytest.fixture(scope="module")

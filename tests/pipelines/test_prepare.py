@@ -19,11 +19,12 @@ from xgen.data.shards import verify
 from xgen.data.windows import window_hashes
 from xgen.filters.catalog import FILTERS
 from xgen.filters.verdict import Drop
-from xgen.pipelines.prepare import data_folder, prepare
+from xgen.pipelines.prepare import prepare
 from xgen.recipes.micro import MICRO
 from xgen.recipes.schema import to_plain
 from xgen.tokenizer.encoding import decode, encode
 from xgen.tokenizer.specials import END_OF_TEXT
+from xgen.workspace.folders import data_folder
 
 
 @pytest.fixture(scope="module")

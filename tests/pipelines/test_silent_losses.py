@@ -10,7 +10,8 @@ from data.stores import recipe_over, sentence, write_corpus
 from pipelines.lines import bytes_of, corpus, make_small, write_lines
 from xgen.core.errors import UserError
 from xgen.engine.crew import Crew, OthersUnfinished, Share
-from xgen.pipelines.prepare import data_folder, prepare
+from xgen.pipelines.prepare import prepare
+from xgen.workspace.folders import data_folder
 
 
 def lines_of(number, first_seed=5_000):

@@ -5,6 +5,7 @@ from typing import Any
 from xgen.core.ledger import RunFolder, write_json
 from xgen.report import benchmarks, figures, published
 from xgen.report.build import build
+from xgen.report.tables import as_text
 
 
 def result(task: str, headline: str, **scores: float) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def test_the_two_ways_of_mmlu_are_compared():
 
 
 def test_a_table_as_text_is_a_table_of_markdown():
-    lines = benchmarks.as_text(by_title()["Table 7 of the report: HumanEval, pass@1"]).splitlines()
+    lines = as_text(by_title()["Table 7 of the report: HumanEval, pass@1"]).splitlines()
     assert lines[0].startswith("|") and set(lines[1]) <= set("|-:") and lines[1].count("|") == lines[0].count("|") == 3
     assert len({len(line) for line in lines[:-1]}) == 1
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from xgen.report import figures, judged, published_judged
+from xgen.report.tables import as_text
 
 PAIR = {"win": 20, "loss": 18, "tie": 35, "win_rate": 20 / 73, "loss_rate": 18 / 73, "win_rate_adjusted": 37.5 / 73}
 ROUGE = {"rouge1": 54.19, "rouge2": 20.6, "rougeL": 25.94, "rougeLsum": 51.56}
@@ -73,7 +74,7 @@ def test_the_stress_table_has_a_column_a_model_and_says_what_was_not_measured() 
 
 def test_a_table_as_text_has_straight_bars() -> None:
     for _, table in judged.tables({"ours": FOUND | {"stress": STRESS}}):
-        lines = [line for line in judged.as_text(table).splitlines() if line.startswith("|")]
+        lines = [line for line in as_text(table).splitlines() if line.startswith("|")]
         assert len({len(line) for line in lines}) == 1
         assert len(lines) == len(table.rows) + 2
 

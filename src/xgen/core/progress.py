@@ -2,10 +2,11 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 60
@@ -25,6 +27,16 @@ console = Console(highlight=False, soft_wrap=True)
 def say(line: str) -> None:
     """Print one line of progress; rich keeps it above a running bar."""
     console.print(line, markup=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Lay out a table for the terminal; no number is cut to fit."""
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 0))
+    for column, cells in zip(columns, zip(columns, *rows, strict=True), strict=True):
+        table.add_column(column, no_wrap=True, min_width=max(map(len, cells)))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 class Bar:

@@ -1,15 +1,13 @@
 """Turn a manifest into tables: what came in, what was dropped and why, and the mixture that every stage got."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from xgen.data.config import Mixture
 from xgen.data.mixture import apportion
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A title, the names of the columns, and rows of text as it is shown."""
 
     title: str

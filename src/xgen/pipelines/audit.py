@@ -5,16 +5,17 @@ from pathlib import Path
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import read_json, sha256_of_file
-from xgen.core.progress import console, say, track
+from xgen.core.progress import print_table, say, track
 from xgen.data.audit import TABLES
 from xgen.data.shards import completed_by, is_complete, open_manifest
 from xgen.pieces.plan import read_plan, refuse_changed_inputs
 from xgen.pipelines.instruct import instruct_folder
-from xgen.pipelines.prepare import as_rich, data_folder, prepare
+from xgen.pipelines.prepare import prepare
 from xgen.recipes.schema import Recipe
 from xgen.tune import audit as tune_audit
 from xgen.tune import store
 from xgen.tune.store import is_written
+from xgen.workspace.folders import data_folder
 from xgen.workspace.target import Target, require_runnable
 
 
@@ -40,7 +41,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
 def _audit(folder: Path, recipe: Recipe, verify: bool) -> None:
     manifest = open_manifest(folder)
     for table in TABLES:
-        console.print(as_rich(table(manifest)))
+        print_table(*table(manifest))
     if verify:
         damaged = damaged_files(folder)
         if damaged:
@@ -52,7 +53,7 @@ def _audit_tuning(folder: Path, verify: bool) -> None:
     """Print the tables of tuning data; what they came from may be gone, so damage is told and not repaired."""
     manifest = store.open_manifest(folder)
     for table in tune_audit.TABLES:
-        console.print(as_rich(table(manifest)))
+        print_table(*table(manifest))
     if verify:
         if found := list(store.damaged(folder)):
             raise UserError(f"{folder / found[0]} has changed since it was written", "what was written", store.ANEW)

@@ -19,13 +19,13 @@ from xgen.evals.task import Candidate, Settings
 from xgen.parallel.launch import launch
 from xgen.peers.huggingface import HuggingFaceModel
 from xgen.pipelines import judge
-from xgen.pipelines.prepare import data_folder
 from xgen.recipes.schema import Recipe
 from xgen.report import benchmarks
+from xgen.report.tables import as_text
 from xgen.serve.weights import Storage
 from xgen.tokenizer.encoding import ReleasedTokenizer
 from xgen.train.stages import last_steps, place_of
-from xgen.workspace.folders import Workspace, named_checkpoint, workspace_of
+from xgen.workspace.folders import Workspace, data_folder, named_checkpoint, workspace_of
 from xgen.workspace.loading import load, load_checkpoint, load_folder
 from xgen.workspace.target import Target
 
@@ -148,12 +148,12 @@ def run_benchmarks(target: Target, recipe: Recipe, options: Options) -> None:
     candidate, folder = _candidate(target, recipe, options)
     with locked(folder):
         say(f"evaluate {candidate.model.name}: {len(tasks) + len(others)} tasks, results in {folder}")
-        results = runner.run(tasks, candidate, settings, folder, _say_result)
+        results = runner.run(tasks, candidate, settings, folder, lambda result: say(benchmarks.line_of(result)))
         for name in others:
             results.append(harness.run(name, candidate, settings, folder))
-            _say_result(results[-1])
+            say(benchmarks.line_of(results[-1]))
     for title, table in benchmarks.tables({result["task"]: result for result in results}, candidate.model.name):
-        say(f"\n{title}\n\n{benchmarks.as_text(table)}")
+        say(f"\n{title}\n\n{as_text(table)}")
 
 
 def _candidate(target: Target, recipe: Recipe, options: Options) -> tuple[Candidate, Path]:
@@ -174,17 +174,6 @@ def _candidate(target: Target, recipe: Recipe, options: Options) -> tuple[Candid
         folder = run.path / "evaluations" / f"{step}{kind}"
     model = load(target, recipe, options.root, options.checkpoint or "latest").engine(recipe, options.weights)
     return Candidate(model, ReleasedTokenizer(), about), folder
-
-
-def _say_result(result: dict[str, Any]) -> None:
-    if "error" in result:
-        say(f"  {result['title']:<40} not measured: {result['error']}")
-        return
-    scores = [
-        f"{metric} {100 * score['value']:.2f} ± {100 * score['standard_error']:.2f}"
-        for metric, score in result["scores"].items()
-    ]
-    say(f"  {result['title']:<40} {', '.join(scores)}")
 
 
 def _say(name: str, found: dict[str, Any]) -> None:

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xgen.core.errors import UserError
-from xgen.core.types import Conversation, Message
 from xgen.parallel.launch import launch
 from xgen.recipes.schema import Recipe
 from xgen.serve.config import Sampling
 from xgen.serve.engine import Engine
 from xgen.serve.weights import Storage
-from xgen.tokenizer.chat import render_prompt
 from xgen.tokenizer.encoding import StreamDecoder, encode
 from xgen.tokenizer.specials import END_OF_TEXT
-from xgen.workspace.loading import load
+from xgen.workspace.loading import load, question_ids
 from xgen.workspace.target import Target
 
 
@@ -46,12 +44,6 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     for text in spoken(loaded.engine(recipe, options.weights), ids, recipe.sampling):
         print(text, end="", flush=True)
     print()
-
-
-def question_ids(question: str, recipe: Recipe) -> list[int]:
-    """Render one question in the recipe's template, ready to be answered."""
-    asked = Conversation(source="prompt", key="", messages=(Message("human", question),))
-    return render_prompt(asked, recipe.instruct.template)
 
 
 def spoken(engine: Engine, ids: list[int], sampling: Sampling) -> Iterator[str]:

@@ -11,12 +11,12 @@ from rich.text import Text
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder, locked
-from xgen.core.progress import console, say
+from xgen.core.progress import console, print_table, say
 from xgen.core.types import Batch, Document
 from xgen.data.shards import open_prepared
 from xgen.model.params import Abstract, Params
 from xgen.parallel.launch import Hosts, is_first, join, launch, together
-from xgen.pipelines.prepare import as_rich, data_folder, prepare
+from xgen.pipelines.prepare import prepare
 from xgen.recipes.schema import Recipe, data_fingerprint, to_plain
 from xgen.tokenizer.specials import IDENTITY
 from xgen.train.checkpoint import open_checkpoints
@@ -25,7 +25,7 @@ from xgen.train.stages import Place, Stage, last_steps
 from xgen.tune.audit import TABLES
 from xgen.tune.rows import Plan, Rows, batch_of, plan, show
 from xgen.tune.store import is_made, is_written, left_out_of, open_manifest, open_store, store_fingerprint, write_store
-from xgen.workspace.folders import Workspace, named_checkpoint, open_run, workspace_of
+from xgen.workspace.folders import Workspace, data_folder, named_checkpoint, open_run, workspace_of
 from xgen.workspace.target import Target, require_runnable
 
 
@@ -198,7 +198,7 @@ def _show(workspace: Workspace, options: Options) -> None:
             shown = [(f"⟦{text}⟧", "bold green") if teaches else (text, "dim") for text, teaches in pieces]
             console.print(Text.assemble(*shown))
     for table in TABLES:
-        console.print(as_rich(table(manifest)))
+        print_table(*table(manifest))
     planned = plan(rows, recipe.instruct, recipe.seed)
     say(
         f"{planned.num_steps:,} steps of {planned.rows_per_batch:,} rows of {rows.context_length:,}, "

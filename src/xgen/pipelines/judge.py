@@ -14,6 +14,7 @@ from xgen.judges import recorded
 from xgen.judges.tasks import NOT_NAMED, TASKS, Files, Session, file_name
 from xgen.recipes.schema import Recipe
 from xgen.report import judged
+from xgen.report.tables import as_text
 from xgen.speakers.asking import Asked, Record, Replay, Speaker
 from xgen.speakers.config import Endpoint
 from xgen.speakers.endpoint import EndpointSpeaker
@@ -147,7 +148,7 @@ def _draw(models: Models, folder: Path) -> None:
 
 def _print(models: Models) -> None:
     for title, table in judged.tables(models):
-        say(f"\n{title}\n\n{judged.as_text(table)}")
+        say(f"\n{title}\n\n{as_text(table)}")
 
 
 def _named(place: Path) -> Path | None:

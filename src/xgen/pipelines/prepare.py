@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from rich.box import SIMPLE
-from rich.table import Table as RichTable
 
 from xgen.core.errors import UserError
 from xgen.core.ledger import locked, read_json, require_space, write_array, write_json
-from xgen.core.progress import bar, console, progress, say, track
+from xgen.core.progress import bar, print_table, progress, say, track
 from xgen.data.accounts import intake_counts, source_counts, stage_counts
-from xgen.data.audit import Table, filter_table, plan_table, source_table, stage_table
+from xgen.data.audit import filter_table, plan_table, source_table, stage_table
 from xgen.data.choice import Quota, choose, held_out_rows
 from xgen.data.config import DataConfig
 from xgen.data.copies import NearTask, mark_near_copies, near_path, write_held_out
@@ -39,10 +37,11 @@ from xgen.pieces.plan import (
     write_plan,
 )
 from xgen.pieces.store import open_store
-from xgen.recipes.schema import Recipe, data_fingerprint, to_plain
+from xgen.recipes.schema import Recipe, to_plain
 from xgen.sources.catalog import read_snapshot_counts, write_snapshot
 from xgen.tokenizer.specials import IDENTITY
 from xgen.train.stages import Stage, trained_tokens
+from xgen.workspace.folders import data_folder
 from xgen.workspace.target import Target, require_runnable
 
 NUM_TOLD = 10
@@ -74,7 +73,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     require_runnable(target, "prepare")
     if options.show:
         mixtures = {mixture.name: mixture for mixture in recipe.data.mixtures}
-        console.print(as_rich(plan_table(recipe.stages, mixtures)))
+        print_table(*plan_table(recipe.stages, mixtures))
         say(f"it would lie in {data_folder(recipe, options.root)}")
         return
     share = share_of(options.shard) if options.shard else None
@@ -82,11 +81,6 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
         prepare(recipe, options.root, options.strict, Crew(options.engine, options.workers, options.ray_address, share))
     except OthersUnfinished as others:
         say(f"shard   {options.shard} is done; {others}. The same command continues when they are.")
-
-
-def data_folder(recipe: Recipe, root: Path) -> Path:
-    """Name the folder of a recipe's prepared data; all runs with the same data, stages and seed share it."""
-    return root / "data" / data_fingerprint(recipe, IDENTITY)
 
 
 def prepare(recipe: Recipe, root: Path, strict: bool = False, crew: Crew | None = None) -> Prepared:
@@ -115,7 +109,7 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False, crew: Crew | None 
         prepared = open_prepared(folder)
     for table in (make(prepared.manifest) for make in (source_table, filter_table, stage_table)):
         if table.rows:
-            console.print(as_rich(table))
+            print_table(*table)
     say(f"data    prepared in {time.monotonic() - started:.0f} s: {folder}")
     return prepared
 
@@ -367,13 +361,3 @@ def _pack(job: _Job) -> None:
         raise OthersUnfinished(f"{missing:,} of {len(files):,} files of rows are left to others")
     for stage in job.recipe.stages:
         say(f"pack    stage {stage.name}: {stage.num_rows:,} rows of {stage.context_length:,}")
-
-
-def as_rich(table: Table) -> RichTable:
-    """Lay out a table of data/audit.py for the terminal."""
-    shown = RichTable(title=table.title, title_justify="left", box=SIMPLE, padding=(0, 0))
-    for column, cells in zip(table.columns, zip(table.columns, *table.rows, strict=True), strict=True):
-        shown.add_column(column, no_wrap=True, min_width=max(map(len, cells)))  # a number is never cut to fit
-    for row in table.rows:
-        shown.add_row(*row)
-    return shown

@@ -17,9 +17,9 @@ from xgen.pipelines.export import export
 from xgen.pipelines.instruct import instruct
 from xgen.pipelines.prepare import prepare
 from xgen.pipelines.pretrain import pretrain
-from xgen.pipelines.samples import sample
 from xgen.recipes.schema import Recipe
 from xgen.workspace.folders import Workspace, workspace_of
+from xgen.workspace.samples import sample
 from xgen.workspace.target import Target, require_runnable
 
 

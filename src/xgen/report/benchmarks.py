@@ -33,23 +33,15 @@ def tables(results: Mapping[str, Plain], name: str) -> list[Titled]:
     return made
 
 
-def as_text(table: Table) -> str:
-    """Write a table for a terminal or a Markdown page: columns between bars, numbers to the right."""
-    cells = [table.columns, *table.rows]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(table.columns))]
-
-    def line(row: tuple[str, ...]) -> str:
-        padded = [
-            f"{cell:<{width}}" if at < table.num_left else f"{cell:>{width}}"
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = "|".join(
-        "-" * (width + 2) if at < table.num_left else "-" * (width + 1) + ":" for at, width in enumerate(widths)
-    )
-    notes = [table.note] if table.note else []
-    return "\n".join([line(cells[0]), f"|{rule}|", *map(line, table.rows), *notes])
+def line_of(result: Plain) -> str:
+    """Say in one line what a task gave, each score with its standard error, in percent."""
+    if "error" in result:
+        return f"  {result['title']:<40} not measured: {result['error']}"
+    scores = [
+        f"{metric} {100 * score['value']:.2f} ± {100 * score['standard_error']:.2f}"
+        for metric, score in result["scores"].items()
+    ]
+    return f"  {result['title']:<40} {', '.join(scores)}"
 
 
 def every_task(results: Iterable[Plain]) -> Table:

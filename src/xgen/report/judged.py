@@ -4,7 +4,6 @@ Takes what `xgen evaluate --suite instruct` wrote: for each model its results by
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from xgen.report import numbers, published_judged
 from xgen.report.published import PublishedTable
@@ -154,18 +153,3 @@ def _happened(result: Plain) -> str:
         plain = ", ".join(f"{name} {value:.2f}" for name, value in result["plain"].items())
         said.append(f"rougeLsum {result['stemmed']['rougeLsum']:.2f}; without stemmer {plain}")
     return "; ".join(said)
-
-
-def as_text(table: Table) -> str:
-    """Write a table for a terminal: columns between bars, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(table.columns, *table.rows, strict=True)]
-
-    def line(row: Sequence[Any]) -> str:
-        cells = (
-            f"{cell:<{width}}" if at < table.num_left else f"{cell:>{width}}"
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return f"| {' | '.join(cells)} |"
-
-    rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
-    return "\n".join([line(table.columns), rule, *map(line, table.rows), *([table.note] if table.note else [])])

@@ -245,3 +245,22 @@ def _tuning(
         f"Adam {beta1:g}/{beta2:g} from {rate:g} · {batch} conversations of {numbers.context(context_length)} · "
         f"{epochs} epoch{'s' if epochs > 1 else ''}"
     )
+
+
+def as_text(table: Table) -> str:
+    """Write a table for a terminal or a Markdown page: columns between bars, numbers to the right."""
+    cells = [table.columns, *table.rows]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(table.columns))]
+
+    def line(row: tuple[str, ...]) -> str:
+        padded = [
+            f"{cell:<{width}}" if at < table.num_left else f"{cell:>{width}}"
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|".join(
+        "-" * (width + 2) if at < table.num_left else "-" * (width + 1) + ":" for at, width in enumerate(widths)
+    )
+    notes = [table.note] if table.note else []
+    return "\n".join([line(cells[0]), f"|{rule}|", *map(line, table.rows), *notes])

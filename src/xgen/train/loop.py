@@ -185,7 +185,7 @@ def train(
                     if spiked:
                         line["spike"] = rule.action
                         _speak_of_spike(line, one.limits, rule, detector.in_a_row + 1)
-                    if validates and one is sent and line.get("spike") != "rewind":
+                    if validation is not None and validates and one is sent and line.get("spike") != "rewind":
                         recorder.validate(line, validation.loss, state.params, one.where.stage)
                     recorder.write(line)
                     detector.add(line)

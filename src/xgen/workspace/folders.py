@@ -18,7 +18,8 @@ from typing import Any
 from xgen import __version__
 from xgen.core.errors import UserError, suggest
 from xgen.core.ledger import RunFolder
-from xgen.recipes.schema import Recipe, from_plain, instruct_fingerprint, run_fingerprint, to_plain
+from xgen.recipes.schema import Recipe, data_fingerprint, from_plain, instruct_fingerprint, run_fingerprint, to_plain
+from xgen.tokenizer.specials import IDENTITY
 from xgen.train.stages import ends_by_name
 from xgen.workspace.target import Target
 
@@ -116,3 +117,8 @@ def _steps(run: Path) -> list[int]:
     """List the checkpoints of a run without loading what reads them."""
     folder = run / "checkpoints"
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit()) if folder.is_dir() else []
+
+
+def data_folder(recipe: Recipe, root: Path) -> Path:
+    """Name the folder of a recipe's prepared data; all runs with the same data, stages and seed share it."""
+    return root / "data" / data_fingerprint(recipe, IDENTITY)

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 
 from xgen.core.ledger import RunFolder
+from xgen.core.types import Conversation, Message
 from xgen.export.huggingface import is_tuned, open_folder
 from xgen.model.config import ModelConfig
 from xgen.model.lora import merged, trained_rows
@@ -15,6 +16,7 @@ from xgen.parallel.rules import placement_of
 from xgen.recipes.schema import Recipe
 from xgen.serve.engine import Engine
 from xgen.serve.weights import Storage, stored_one_by_one
+from xgen.tokenizer.chat import render_prompt
 from xgen.train.checkpoint import open_checkpoints
 from xgen.train.stages import place_of
 from xgen.train.step import require_divisible
@@ -89,3 +91,9 @@ def _placed(run: RunFolder, step: int, recipe: Recipe, rows: tuple[Row, ...]) ->
     }
     with open_checkpoints(run.checkpoints) as checkpoints:
         return checkpoints.load_params(step, placed)
+
+
+def question_ids(question: str, recipe: Recipe) -> list[int]:
+    """Render one question in the recipe's template, ready to be answered."""
+    asked = Conversation(source="prompt", key="", messages=(Message("human", question),))
+    return render_prompt(asked, recipe.instruct.template)

@@ -4,11 +4,9 @@ from xgen.core.ledger import RunFolder
 from xgen.core.progress import say
 from xgen.core.types import Generation
 from xgen.data.shards import open_prepared
-from xgen.pipelines.generate import question_ids
-from xgen.pipelines.prepare import data_folder
 from xgen.tokenizer.encoding import decode
-from xgen.workspace.folders import Workspace
-from xgen.workspace.loading import load_checkpoint
+from xgen.workspace.folders import Workspace, data_folder
+from xgen.workspace.loading import load_checkpoint, question_ids
 
 QUESTIONS = (
     "Write the docstring of this function.\n\ndef area(width, height):\n    return width * height",
