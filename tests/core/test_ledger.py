@@ -7,7 +7,17 @@ import pickle
 import pytest
 
 from xgen.core.errors import UserError, suggest
-from xgen.core.ledger import MetricsLog, RunFolder, fingerprint, locked, read_json, write_json, written_beside
+from xgen.core.ledger import (
+    MetricsLog,
+    RunFolder,
+    counted_beside,
+    entry_of,
+    fingerprint,
+    locked,
+    read_json,
+    write_json,
+    written_beside,
+)
 
 
 def test_a_file_that_fails_half_way_leaves_what_was_there(tmp_path):
@@ -93,3 +103,21 @@ def test_a_user_error_survives_a_process_pool_and_a_suggestion_names_the_nearest
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "found; expected expected. do"
     assert suggest("tinny", ["tiny", "micro"]) == "Did you mean 'tiny'?"
     assert suggest("zzz", ["b", "a"]) == "Known: a, b."
+
+
+def test_those_who_share_a_lock_do_not_keep_each_other_out_but_one_who_wants_it_alone(tmp_path):
+    with locked(tmp_path, shared=True), locked(tmp_path, shared=True):
+        with pytest.raises(UserError, match="one writer at a time"), locked(tmp_path):
+            pass
+        with locked(tmp_path, ".lock-other"):
+            pass
+    with locked(tmp_path), pytest.raises(UserError, match="one writer at a time"), locked(tmp_path, shared=True):
+        pass
+
+
+def test_what_is_counted_while_it_is_written_is_what_is_there(tmp_path):
+    with counted_beside(tmp_path / "a") as file:
+        for part in (b"one", b"", b"two"):
+            file.write(part)
+        assert not (tmp_path / "a").exists()
+    assert file.entry() == entry_of(tmp_path / "a") and file.num_bytes == 6
