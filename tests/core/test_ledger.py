@@ -7,7 +7,18 @@ import pickle
 import pytest
 
 from xgen.core.errors import UserError, suggest
-from xgen.core.ledger import Journal, MetricsLog, RunFolder, fingerprint, locked, read_json, write_json, written_beside
+from xgen.core.ledger import (
+    Journal,
+    MetricsLog,
+    RunFolder,
+    counted_beside,
+    entry_of,
+    fingerprint,
+    locked,
+    read_json,
+    write_json,
+    written_beside,
+)
 
 
 def test_a_file_that_fails_half_way_leaves_what_was_there(tmp_path):
@@ -109,3 +120,21 @@ def test_a_journal_keeps_whole_lines_and_goes_on_after_a_half_one(tmp_path):
     path.write_bytes(b"{no json}\n" + path.read_bytes())
     with pytest.raises(UserError, match=r"line 1 of .* is not valid JSON"):
         Journal(path).read()
+
+
+def test_those_who_share_a_lock_do_not_keep_each_other_out_but_one_who_wants_it_alone(tmp_path):
+    with locked(tmp_path, shared=True), locked(tmp_path, shared=True):
+        with pytest.raises(UserError, match="one writer at a time"), locked(tmp_path):
+            pass
+        with locked(tmp_path, ".lock-other"):
+            pass
+    with locked(tmp_path), pytest.raises(UserError, match="one writer at a time"), locked(tmp_path, shared=True):
+        pass
+
+
+def test_what_is_counted_while_it_is_written_is_what_is_there(tmp_path):
+    with counted_beside(tmp_path / "a") as file:
+        for part in (b"one", b"", b"two"):
+            file.write(part)
+        assert not (tmp_path / "a").exists()
+    assert file.entry() == entry_of(tmp_path / "a") and file.num_bytes == 6

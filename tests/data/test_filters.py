@@ -64,7 +64,7 @@ def test_the_share_of_windows_is_that_of_a_slow_definition(pieces, context_lengt
     assert fast == pytest.approx(share_by_definition(document, held_out, context_length))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 40)), max_size=4), max_size=6), st.integers(1, 9))
 def test_many_documents_at_once_are_judged_as_each_alone(texts, tenths):
     held_out = [encode(sentence(0, 100)), encode(sentence(1, 80)), encode("too short")]

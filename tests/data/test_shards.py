@@ -34,7 +34,7 @@ def test_rows_are_read_by_the_name_of_the_stage_and_stay_on_the_disk(folder):
         open_prepared(folder).rows("2")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 30), st.integers(1, 40), st.data())
 def test_rows_over_any_number_of_files_are_those_of_one_array(tmp_path_factory, num_rows, tokens, data):
     whole, folder = np.arange(3 * num_rows, dtype=np.uint16).reshape(-1, 3), tmp_path_factory.getbasetemp() / "rows"

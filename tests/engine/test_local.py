@@ -1,5 +1,6 @@
 """Workers of this machine die, and every task is done once, or named; nobody waits for the dead."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from engine.workers import Errand, fail, fill_up, refuse, run_errand
 from xgen.core.errors import UserError
 from xgen.engine.crew import Crew, Share, share_of
 from xgen.engine.local import LocalEngine
-from xgen.engine.supervise import Inline, run_tasks
+from xgen.engine.supervise import MAX_CRASHES, Inline, run_tasks
 
 IMPORTS = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
 
@@ -99,8 +100,31 @@ def test_a_worker_that_cannot_start_is_a_sentence_and_no_fault_of_its_task(tmp_p
     script = tmp_path / "script.py"
     script.write_text(DRIVER.replace("seconds=60", "seconds=0"))  # not guarded: a worker that imports it starts it anew
     done = subprocess.run([sys.executable, script, tmp_path], env=IMPORTS, capture_output=True, text=True, check=False)
-    assert "UserError: a worker process ended before it was given anything to do" in done.stderr
+    assert "UserError: one worker process after the other ended before it was given anything to do" in done.stderr
     assert not list(tmp_path.glob("*.tries"))
+
+
+def test_a_worker_that_dies_while_it_starts_is_replaced_and_its_task_not_blamed(tmp_path):
+    engine, others = LocalEngine(1), set(multiprocessing.active_children())
+    errands = [Errand(tmp_path, number) for number in range(3)]
+    left = [MAX_CRASHES - 1]
+
+    def kill_early(*arguments, really=engine.start):
+        future = really(*arguments)
+        if left[0]:
+            left[0] -= 1
+            (child,) = set(multiprocessing.active_children()) - others
+            os.kill(child.pid, signal.SIGKILL)  # long before it has imported anything
+        return future
+
+    engine.start = kill_early
+    assert {task.number: is_done for task, is_done in run_tasks(engine, run_errand, errands)} == {
+        0: True,
+        1: True,
+        2: True,
+    }
+    engine.close()
+    assert left == [0] and [len(tries(tmp_path, number)) for number in range(3)] == [1, 1, 1]
 
 
 def test_close_kills_what_is_under_way(tmp_path):

@@ -23,7 +23,7 @@ def source_at(folder, **changes):
 SIZES = st.lists(st.tuples(st.sampled_from(("jsonl", "txt", "jsonl.gz")), st.integers(0, 60)), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(SIZES, st.integers(10, 200))
 def test_the_pieces_hold_every_file_once_in_order_and_large_ones_in_parts(tmp_path_factory, sizes, piece_bytes):
     folder = tmp_path_factory.mktemp("in")

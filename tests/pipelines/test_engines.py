@@ -1,7 +1,6 @@
 """Prepare on workers that are killed, full disks and inputs that change: the same bytes, or a clear refusal."""
 
 import functools
-import json
 import os
 import signal
 import threading
@@ -248,19 +247,3 @@ def test_inputs_may_go_when_all_pieces_are_there(recipe, undisturbed, tmp_path):
 
     assert main(["audit", str(prepared.folder), "--verify"]) == 2, "a piece cannot be made again without its input"
     assert (prepared.folder / "manifest.json").exists() and damaged.exists()
-
-
-def test_all_faults_of_the_input_are_counted_whoever_reads_them(tmp_path):
-    recipe = corpus(tmp_path / "in")
-    with (tmp_path / "in" / "prose" / "a.jsonl").open("ab") as file:
-        file.write(b"[1]\n{broken\n" + json.dumps({"text": 3}).encode() + b"\n{}\n\xff\n")
-    prepared = prepare(recipe, tmp_path, crew=Crew(num_workers=2))
-    prose = prepared.manifest["sources"]["prose"]
-    assert sum(prose["skipped"].values()) == 5 and prose["read"]["documents"] == 60
-    records = [
-        json.loads(line)
-        for path in sorted(prepared.folder.glob("pieces/*.quarantine.jsonl"))
-        for line in path.read_text().splitlines()
-    ]
-    assert [record["line"] for record in records] == [31, 32, 33, 34, 35]
-    assert all(record["file"].endswith("prose/a.jsonl") for record in records)

@@ -268,7 +268,7 @@ def in_parts(location, cuts, kept=None):
     return documents, dict(intake.skipped)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(
         st.sampled_from([b"", b'{"text": "a"}', b'{"text": "bb", "licence": "MIT"}', b"{bro\xffken", b"[]"]), max_size=9

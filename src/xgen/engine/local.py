@@ -12,7 +12,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from xgen.core.errors import UserError
 from xgen.engine.supervise import Crash
 
 Task = TypeVar("Task")
@@ -66,15 +65,9 @@ class _Worker:
         else:
             answer.set_exception(self._death() if isinstance(error, BrokenProcessPool) else error)
 
-    def _death(self) -> Exception:
-        """Blame the task, unless the process did not even live to say its number."""
-        if self._pid.exception() is None:
-            return Crash()
-        return UserError(
-            "a worker process ended before it was given anything to do",
-            "processes of Python that can be started here",
-            "Look at what it printed and at the memory that is left; a script needs `if __name__ == '__main__':`.",
-        )
+    def _death(self) -> Crash:
+        """Tell whether the process lived to say its number, or had not even begun."""
+        return Crash(had_begun=self._pid.exception() is None)
 
     def is_dead(self) -> bool:
         return self._future is not None and self._future.done() and isinstance(self._future.exception(), Crash)

@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol, TypeVar, runtime_checkable
 
+from xgen.core.errors import UserError
+
 Task = TypeVar("Task")
 MAX_CRASHES = 3
 
 
 class Crash(Exception):
     """The worker of a task is gone: killed, out of memory, or taken down by a library."""
+
+    def __init__(self, had_begun: bool = True) -> None:
+        """A worker that had not begun is gone for reasons of its own."""
+        self.had_begun = had_begun
+        super().__init__()
 
 
 @runtime_checkable
@@ -51,7 +58,7 @@ def run_tasks(engine: Engine, function: Callable[[Task], None], tasks: Sequence[
 
     What a task raises itself ends everything and is raised here.
     """
-    waiting, crashes = deque(range(len(tasks))), Counter[int]()
+    waiting, crashes, unborn = deque(range(len(tasks))), Counter[int](), 0
     running: dict[Future[None], int] = {}
     while waiting or running:
         while waiting and len(running) < engine.slots:
@@ -61,11 +68,19 @@ def run_tasks(engine: Engine, function: Callable[[Task], None], tasks: Sequence[
             number = running.pop(future)
             try:
                 future.result()
-            except Crash:
-                crashes[number] += 1
+            except Crash as crash:
+                crashes[number] += crash.had_begun
+                unborn += not crash.had_begun
+                if unborn >= MAX_CRASHES:
+                    raise UserError(
+                        "one worker process after the other ended before it was given anything to do",
+                        "processes of Python that can be started here",
+                        "See what they printed and what memory is left; a script needs `if __name__ == '__main__':`.",
+                    ) from None
                 if crashes[number] < MAX_CRASHES:
                     waiting.appendleft(number)
                 else:
                     yield tasks[number], False
             else:
+                unborn = 0
                 yield tasks[number], True
