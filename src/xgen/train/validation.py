@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from xgen.core.types import Batch
@@ -41,7 +42,7 @@ class Validation:
 
         @jax.jit
         def validation(params: Params, batch: Batch) -> jax.Array:
-            return loss_of(params, batch, batch.weights, model, compute, placement)
+            return loss_of(params, batch, jnp.asarray(batch.weights), model, compute, placement)
 
         def compile_for(stage: Stage) -> Callable[[Params, Batch], jax.Array]:
             batch = abstract_batch(self._rows_of(stage), stage.context_length, self._where)
