@@ -176,8 +176,8 @@ def train(
                 stops = signals.asks(step)
                 ended = sent is not None and step in ends
                 saves = sent is not None and (step in kept or step % job.execution.checkpoint_every == 0 or stops)
-                validates = validation is not None and sent is not None and (ended or step % measured_every == 0)
-                at_once = saves or validates or sent is None
+                measuring = validation if sent is not None and (ended or step % measured_every == 0) else None
+                at_once = saves or measuring is not None or sent is None
                 looked, pending = ([pending, sent], None) if at_once else ([pending], sent)
                 for one in filter(None, looked):
                     line = recorder.line_of(one)
@@ -185,8 +185,8 @@ def train(
                     if spiked:
                         line["spike"] = rule.action
                         _speak_of_spike(line, one.limits, rule, detector.in_a_row + 1)
-                    if validation is not None and validates and one is sent and line.get("spike") != "rewind":
-                        recorder.validate(line, validation.loss, state.params, one.where.stage)
+                    if measuring is not None and one is sent and line.get("spike") != "rewind":
+                        recorder.validate(line, measuring.loss, state.params, one.where.stage)
                     recorder.write(line)
                     detector.add(line)
                     progress.move_to(line["tokens"], f"stage {line['stage']} loss {line['loss']:.3f}")
