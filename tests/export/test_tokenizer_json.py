@@ -117,7 +117,8 @@ def test_every_token_has_our_bytes_and_streams_as_our_text() -> None:
     back = {chr(character): byte for byte, character in ALPHABET.items()}
     for token in range(50_295):
         name = written[token]
-        assert bytes(back.get(letter, ord(letter)) for letter in name) == names.get(token, name.encode("latin-1"))
+        expected = names.get(token, b"<|endoftext|>")
+        assert bytes(back.get(letter, ord(letter)) for letter in name) == expected
     for text in ("x != y ,  z", "-" * 64, " " * 31 + "x", "héllo 🤖 日本語", "\n\t\tif a != b:\n"):
         stream = pytest.importorskip("tokenizers").decoders.DecodeStream(skip_special_tokens=False)
         ids = tokenizer.encode(text).ids
