@@ -60,7 +60,7 @@ def _observed(
     @jax.jit
     def read(q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
         view = View(segments, segments, 0, compute.attention_block)
-        result, backward = jax.vjp(lambda *qkv: attention(*qkv, view, PRODUCTS[compute.precision]), q, k, v)
+        result, backward = jax.vjp(lambda q, k, v: attention(q, k, v, view, PRODUCTS[compute.precision]), q, k, v)
         return (result, *backward(pull))
 
     once = [np.asarray(x) for x in read(q, k, v)]
