@@ -6,8 +6,6 @@ definition before a run begins, and refuses it where it differs.
 Shape letters: B rows, L queries, T keys, H heads, K size of a head.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -19,11 +17,19 @@ NAMELESS = ("dot_product_attention_fwd", "dot_product_attention_fwd_wrapper")
 """Primitives whose results are what heads read (`READ`), without a name of their own: cuDNN's."""
 
 
-def _require(platform: str, name: str, first_query: Any) -> None:
-    if jax.default_backend() != platform:
+PLATFORMS = {"cudnn": "gpu", "splash": "tpu"}
+"""Where a kernel runs; what is not named here runs everywhere."""
+
+
+def require_platform(attention: str, platform: str) -> None:
+    """Refuse a kernel of another kind of device: nothing takes its place."""
+    if platform != PLATFORMS.get(attention, platform):
         raise UserError(
-            f"the attention '{name}' on {jax.default_backend()}", platform, "Set execution.attention to blockwise."
+            f"the attention '{attention}' on {platform}", PLATFORMS[attention], "Set execution.attention to blockwise."
         )
+
+
+def _require_whole_rows(name: str, first_query: int | jax.Array) -> None:
     if not isinstance(first_query, int):
         raise UserError(
             f"the attention '{name}' with positions split over devices",
@@ -34,14 +40,14 @@ def _require(platform: str, name: str, first_query: Any) -> None:
 
 def cudnn(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
     """NVIDIA's fused attention: inputs and result in bfloat16, softmax in float32. It does not know segments."""
-    _require("gpu", "cudnn", view.first_query)
+    _require_whole_rows("cudnn", view.first_query)
     q, k, v = (x.astype(jnp.bfloat16) for x in (q_BLHK, k_BTHK, v_BTHK))
     return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn").astype(jnp.float32)
 
 
 def splash(q_BLHK: jax.Array, k_BTHK: jax.Array, v_BTHK: jax.Array, view: View, einsum: Einsum) -> jax.Array:
     """JAX's kernel for TPUs: inputs in bfloat16, softmax in float32; lengths in multiples of 128, segments known."""
-    _require("tpu", "splash", view.first_query)
+    _require_whole_rows("splash", view.first_query)
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel, splash_attention_mask
 
     length, heads, size = q_BLHK.shape[1:]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float32, Int32
 from xgen.model.attention import READ, View, attend, attend_cached
 from xgen.model.cache import Cache, write
 from xgen.model.config import Compute, ModelConfig, Remat
-from xgen.model.kernels import NAMELESS
+from xgen.model.kernels import NAMELESS, require_platform
 from xgen.model.layers import rotary_table, rotate
 from xgen.model.params import Layered, Params, table
 from xgen.model.products import PRODUCTS, Einsum
@@ -75,6 +75,7 @@ def _attention_on(
             k, v, seen_BT = (jax.lax.all_gather(x, axes, axis=1, tiled=True) for x in (k, v, own_BL))
         return ATTENTIONS[compute.attention](q, k, v, View(own_BL, seen_BT, first, compute.attention_block), einsum)
 
+    require_platform(compute.attention, placement.platform if placement is not None else jax.default_backend())
     if placement is None or placement.mesh.size == 1:
         return local
     heads, segments = placement.spec("row", "position", "head", "size"), placement.spec("row", "position")

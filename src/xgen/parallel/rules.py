@@ -33,6 +33,11 @@ class Placement:
     mesh: Mesh
     layout: Layout
 
+    @property
+    def platform(self) -> str:
+        """The kind of device: of those that a program is compiled for, which need not be here."""
+        return self.mesh.devices.flat[0].platform
+
     def spec(self, *meanings: str) -> PartitionSpec:
         """Say which axes hold the dimensions of an array with these meanings."""
         return sharding(self.mesh, self.layout, meanings).spec

@@ -9,6 +9,7 @@ import numpy as np
 from xgen.core.errors import UserError
 from xgen.model.attention import Attention, View, definition
 from xgen.model.config import Compute
+from xgen.model.kernels import require_platform
 from xgen.model.products import PRODUCTS
 from xgen.model.variants import ATTENTIONS
 
@@ -25,6 +26,7 @@ def require_true_attention(compute: Compute, head_dim: int, documents_apart: boo
     """
     if compute.attention not in ATTENTIONS:
         raise UserError(f"there is no attention '{compute.attention}'", ", ".join(ATTENTIONS), "Choose one of them.")
+    require_platform(compute.attention, jax.default_backend())
     found, expected = (_observed(kind, compute, head_dim, documents_apart) for kind in _both(compute))
     worst = max(float(np.abs(ours - theirs).max()) for ours, theirs in zip(found[0], expected[0], strict=True))
     if not worst <= TOLERANCE[compute.precision]:
