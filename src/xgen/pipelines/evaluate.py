@@ -32,7 +32,7 @@ class Options:
     """Where runs/ and data/ lie."""
     held_out: Path = Path()
     """Prepared data whose held-out documents are read, for a Hugging Face folder; a run knows its own."""
-    documents: Path = Path()
+    long_documents: Path = Path()
     """A file of long documents with `text` and `language` (.jsonl, .parquet): perplexity by position for each one."""
     suite: str = ""
     """Benchmarks instead of perplexity: base, or names with commas between (lm-eval:<task> for one of lm-eval's)."""
@@ -40,8 +40,9 @@ class Options:
     """Where the files of the benchmarks lie, in their authors' layouts; without it they come from the hub."""
     limit: int = 0
     """Ask only so many questions of each task, and of each subject of MMLU; 0 asks all."""
-    checkpoint: str = "latest"
-    """Which weights of a run are judged: "latest" (tuned if there is a tuned run), "base", "tuned", or a stage."""
+    checkpoint: str = "named"
+    """Which weights a suite judges: "named" (the run whose folder is named, of a recipe the base run), "base", "tuned",
+    or the name of a stage."""
     weights: Storage = "float32"
     """How matrices are held while judged: float32, bfloat16 or int8."""
     engine: Literal["xgen", "transformers"] = "xgen"
@@ -58,7 +59,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     if options.suite:
         judge(target, recipe, options)
         return
-    if options.documents != Path():
+    if options.long_documents != Path():
         measure_languages(target, recipe, options)
         return
     if target.kind != "huggingface" or target.folder is None:
@@ -98,15 +99,15 @@ def measure_languages(target: Target, recipe: Recipe, options: Options) -> None:
     """Show the same whole documents of each language to the model of every stage, or to one Hugging Face folder."""
     if target.kind == "huggingface" and target.folder is not None:
         model = load_folder(target.folder).engine(recipe, options.weights)
-        documents = read_documents(options.documents, ReleasedTokenizer(), model.context_length)
+        documents = read_documents(options.long_documents, ReleasedTokenizer(), model.context_length)
         for language, found in by_language(model, documents, model.context_length).items():
             _say(language, found)
         return
     workspace = workspace_of(target, recipe, options.root)
     run, _ = named_checkpoint(workspace, "base")
-    documents = read_documents(options.documents, ReleasedTokenizer(), recipe.context_length)
+    documents = read_documents(options.long_documents, ReleasedTokenizer(), recipe.context_length)
     asked = {
-        "documents": sha256_of_file(options.documents),
+        "documents": sha256_of_file(options.long_documents),
         "languages": {key: len(documents[key]) for key in documents},
     }
     with locked(workspace.base):
@@ -141,6 +142,7 @@ def judge(target: Target, recipe: Recipe, options: Options) -> None:
 
 def _candidate(target: Target, recipe: Recipe, options: Options) -> tuple[Candidate, Path]:
     """Load who is judged, and name the folder of the results: in the run, or for a folder under evaluations/."""
+    checkpoint = options.checkpoint
     kind = "" if options.engine == "xgen" and options.weights == "float32" else f"-{options.engine}-{options.weights}"
     about = {"engine": options.engine, "weights": options.weights, "precision": recipe.precision}
     if target.kind == "huggingface" and target.folder is not None:
@@ -152,10 +154,13 @@ def _candidate(target: Target, recipe: Recipe, options: Options) -> tuple[Candid
     elif options.engine == "transformers":
         raise UserError(f"{target.text} is no Hugging Face folder", "one for transformers", "Export the run first.")
     else:
-        run, step = named_checkpoint(workspace_of(target, recipe, options.root), options.checkpoint)
+        workspace = workspace_of(target, recipe, options.root)
+        named = "tuned" if target.folder == workspace.tuned else "base"
+        checkpoint = named if options.checkpoint == "named" else options.checkpoint
+        run, step = named_checkpoint(workspace, checkpoint)
         about |= {"model": run.path.name, "checkpoint": str(step)}
         folder = run.path / "evaluations" / f"{step}{kind}"
-    model = load(target, recipe, options.root, options.checkpoint).engine(recipe, options.weights)
+    model = load(target, recipe, options.root, checkpoint).engine(recipe, options.weights)
     return Candidate(model, ReleasedTokenizer(), about), folder
 
 
