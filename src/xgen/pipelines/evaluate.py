@@ -57,7 +57,7 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     """Measure every stage of a run, or one Hugging Face folder; what is measured already is not measured again."""
     launch(options.root / ".cache")
     if options.suite:
-        judge(target, recipe, options)
+        run_suite(target, recipe, options)
         return
     if options.long_documents != Path():
         measure_languages(target, recipe, options)
@@ -123,7 +123,7 @@ def measure_languages(target: Target, recipe: Recipe, options: Options) -> None:
                 _say(f"{stage.name} {language}", found)
 
 
-def judge(target: Target, recipe: Recipe, options: Options) -> None:
+def run_suite(target: Target, recipe: Recipe, options: Options) -> None:
     """Ask one checkpoint a suite, keep each result as soon as it is there, and print it beside the report's rows."""
     names = [name.strip() for name in options.suite.split(",")]
     others = [name.removeprefix(harness.PREFIX) for name in names if name.startswith(harness.PREFIX)]
