@@ -1,5 +1,7 @@
 """Scoring over shared beginnings: what each request would get alone, whatever lies beside it."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -20,14 +22,23 @@ def engine() -> Engine:
     return Engine("small", params_of(SMALL), SMALL, FLOAT32, CONTEXT)
 
 
+@functools.cache
+def program():
+    """Compile the plain forward pass of one row once."""
+    return jax.jit(lambda tokens: jax.nn.log_softmax(forward(params_of(SMALL), tokens, SMALL, FLOAT32)[0]))
+
+
+def plain(whole: list[int]) -> np.ndarray:
+    """Give the log-probabilities after each token of one row, from the definition."""
+    padded = np.zeros((1, CONTEXT + 1), np.int32)
+    padded[0, : len(whole)] = whole
+    return np.asarray(program()(padded))[: len(whole)]
+
+
 def alone(request) -> tuple[float, bool]:
     """Score one request by the plain forward pass of its whole row."""
     context, continuation = request
-    whole = [*context, *continuation]
-    padded = np.zeros((1, CONTEXT + 1), np.int32)
-    padded[0, : len(whole)] = whole
-    logits = jax.jit(forward, static_argnums=(2, 3))(params_of(SMALL), padded, SMALL, FLOAT32)[0]
-    logprobs = np.asarray(jax.nn.log_softmax(logits))[len(context) - 1 : len(whole) - 1]
+    logprobs = plain([*context, *continuation])[len(context) - 1 : -1]
     greedy = all(row.argmax() == token for row, token in zip(logprobs, continuation, strict=True))
     return float(sum(row[token] for row, token in zip(logprobs, continuation, strict=True))), bool(greedy)
 
@@ -58,7 +69,9 @@ def test_a_request_scores_as_it_does_alone(engine, monkeypatch, row):
 
 def test_a_likeliest_continuation_is_known_as_such(engine):
     prompt = [3, 1, 4]
-    likeliest = list(engine.generate([prompt], 3, 0)[0].tokens)
+    likeliest: list[int] = []
+    for _ in range(3):
+        likeliest.append(int(plain([*prompt, *likeliest])[-1].argmax()))
     found = engine.score([(prompt, likeliest), (prompt, [*likeliest[:2], (likeliest[2] + 1) % SMALL.vocab_size])])
     assert [each.greedy for each in found] == [True, False]
 
@@ -98,6 +111,7 @@ def test_the_order_and_the_company_of_requests_change_nothing(engine):
     np.testing.assert_allclose(together, single, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_stored_weights_are_the_ones_that_score(engine):
     requests = questions(4, 4)
     exact = np.array([found.logprob for found in engine.score(requests)])

@@ -36,10 +36,10 @@ class Options:
     """Where runs/ and data/ lie."""
     checkpoint: str = ""
     """A stage, or a context, say 4K: where its last stage ends; with a suite also base or tuned. Empty measures
-    perplexity for every stage, and asks a suite of the tuned model, or of the base model where none is tuned."""
+    perplexity for every stage, and asks benchmarks of the run that is named (of a recipe, the base run)."""
     held_out: Path = Path()
     """Prepared data whose held-out documents are read, for a Hugging Face folder; a run knows its own."""
-    documents: Path = Path()
+    long_documents: Path = Path()
     """A file of long documents with `text` and `language` (.jsonl, .parquet): perplexity by position for each one."""
     suite: str = ""
     """Tasks instead of perplexity: base, or benchmarks with commas between (lm-eval:<task> for one of lm-eval's); or
@@ -67,9 +67,9 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
         judge.run(judge.Subject(target, recipe, options.root, checkpoint, options.limit), options.judged)
         return
     if options.suite:
-        run_benchmarks(target, recipe, options)
+        run_suite(target, recipe, options)
         return
-    if options.documents != Path():
+    if options.long_documents != Path():
         measure_languages(target, recipe, options)
         return
     if target.kind != "huggingface" or target.folder is None:
@@ -115,15 +115,15 @@ def measure_languages(target: Target, recipe: Recipe, options: Options) -> None:
     """Show the same whole documents of each language to the model of every stage, or to one Hugging Face folder."""
     if target.kind == "huggingface" and target.folder is not None:
         model = load_folder(target.folder).engine(recipe, options.weights)
-        documents = read_documents(options.documents, ReleasedTokenizer(), model.context_length)
+        documents = read_documents(options.long_documents, ReleasedTokenizer(), model.context_length)
         for language, found in by_language(model, documents, model.context_length).items():
             _say(language, found)
         return
     workspace = workspace_of(target, recipe, options.root)
     run, _ = named_checkpoint(workspace, "base")
-    documents = read_documents(options.documents, ReleasedTokenizer(), recipe.context_length)
+    documents = read_documents(options.long_documents, ReleasedTokenizer(), recipe.context_length)
     asked = {
-        "documents": sha256_of_file(options.documents),
+        "documents": sha256_of_file(options.long_documents),
         "languages": {key: len(documents[key]) for key in documents},
     }
     with locked(workspace.base):
@@ -139,7 +139,7 @@ def measure_languages(target: Target, recipe: Recipe, options: Options) -> None:
                 _say(f"{stage.name} {language}", found)
 
 
-def run_benchmarks(target: Target, recipe: Recipe, options: Options) -> None:
+def run_suite(target: Target, recipe: Recipe, options: Options) -> None:
     """Ask one checkpoint a suite, keep each result as soon as it is there, and print it beside the report's rows."""
     names = [name.strip() for name in options.suite.split(",")]
     others = [name.removeprefix(harness.PREFIX) for name in names if name.startswith(harness.PREFIX)]
@@ -158,6 +158,7 @@ def run_benchmarks(target: Target, recipe: Recipe, options: Options) -> None:
 
 def _candidate(target: Target, recipe: Recipe, options: Options) -> tuple[Candidate, Path]:
     """Load who is judged, and name the folder of the results: in the run, or for a folder under evaluations/."""
+    checkpoint = options.checkpoint
     kind = "" if options.engine == "xgen" and options.weights == "float32" else f"-{options.engine}-{options.weights}"
     about = {"engine": options.engine, "weights": options.weights, "precision": recipe.precision}
     if target.kind == "huggingface" and target.folder is not None:
@@ -169,10 +170,12 @@ def _candidate(target: Target, recipe: Recipe, options: Options) -> tuple[Candid
     elif options.engine == "transformers":
         raise UserError(f"{target.text} is no Hugging Face folder", "one for transformers", "Export the run first.")
     else:
-        run, step = named_checkpoint(workspace_of(target, recipe, options.root), options.checkpoint or "latest")
+        workspace = workspace_of(target, recipe, options.root)
+        checkpoint = options.checkpoint or ("tuned" if target.folder == workspace.tuned else "base")
+        run, step = named_checkpoint(workspace, checkpoint)
         about |= {"model": run.path.name, "checkpoint": str(step)}
         folder = run.path / "evaluations" / f"{step}{kind}"
-    model = load(target, recipe, options.root, options.checkpoint or "latest").engine(recipe, options.weights)
+    model = load(target, recipe, options.root, checkpoint).engine(recipe, options.weights)
     return Candidate(model, ReleasedTokenizer(), about), folder
 
 
