@@ -7,11 +7,12 @@ import sys
 import time
 
 import numpy as np
+import pytest
 
-from pipelines.runs import base_of, environment, metrics_of, share_compiled_programs
+from pipelines.runs import base_of, environment, metrics_of, share_compiled_programs, tuned_of
 
 
-def start_both(root) -> list[subprocess.Popen]:
+def start_both(root, *verb: str) -> list[subprocess.Popen]:
     """Two processes of two devices each: rows over one axis, heads over the other."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -20,7 +21,7 @@ def start_both(root) -> list[subprocess.Popen]:
     return [
         subprocess.Popen(
             [
-                *(sys.executable, "-m", "xgen.cli", "pretrain", "micro", "--root", str(root)),
+                *(sys.executable, "-m", "xgen.cli", *(verb or ("pretrain", "micro")), "--root", str(root)),
                 *("--execution.data-axis", "2", "--execution.model-axis", "2"),
                 *("--hosts.coordinator", address, "--hosts.num-processes", "2", "--hosts.process-id", str(number)),
             ],
@@ -58,6 +59,22 @@ def test_two_processes_pass_a_stage_boundary_one_is_killed_and_both_resume(finis
     found, alone = metrics_of(base_of(root)), metrics_of(base_of(finished[0]))
     assert [line["step"] for line in found] == list(range(1, 26))
     np.testing.assert_allclose([line["loss"] for line in found], [line["loss"] for line in alone], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_tune_as_one_and_the_first_alone_reads_the_conversations(finished, tmp_path):
+    root = share_compiled_programs(tmp_path / "several", finished[0] / ".cache")
+    (root / "runs").mkdir()
+    (root / "data").mkdir()
+    (root / "runs" / base_of(finished[0]).name).symlink_to(base_of(finished[0]))
+    for prepared in (finished[0] / "data").glob("[!i]*"):
+        (root / "data" / prepared.name).symlink_to(prepared)
+    both = start_both(root, "instruct", "micro")
+    outputs = [one.communicate(timeout=400)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], outputs
+    found, alone = metrics_of(tuned_of(root)), metrics_of(tuned_of(finished[0]))
+    np.testing.assert_allclose([line["loss"] for line in found], [line["loss"] for line in alone], rtol=1e-5)
+    assert len(list((root / "data").glob("inst-*"))) == 1
 
 
 def test_a_coordinator_that_nobody_reaches_ends_the_process_after_a_line_that_says_what_to_check(tmp_path):
