@@ -47,11 +47,11 @@ def test_show_prints_what_teaches_and_counts_what_does_not_and_trains_nothing(ro
     for line in shown:
         asked, _, taught = line.partition("⟦")
         assert asked.endswith("### Assistant:") and taught.endswith("<|endoftext|>⟧")
-    assert "not read: no human turn" in output
+    assert "left out: no human turn" in output
     assert [path.name for path in (root / "runs").iterdir()] == [base_of(root).name], "no run was made"
     audit = ["audit", *tune(root)[1:], "--verify"]
     output = xgen(root, *audit)
-    assert "not read: no human turn" in output and "are what was written" in output
+    assert "left out: no human turn" in output and "are what was written" in output
     ids = root / "data" / next((root / "data").glob("inst-*")).name / "ids.npy"
     ids.write_bytes(ids.read_bytes()[:-1] + b"\xff")
     assert "ids.npy has changed since it was written" in xgen(root, *audit, code=2)

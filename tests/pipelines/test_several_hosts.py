@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.runs import STEPS, base_of, environment, metrics_of, share_compiled_programs
+from pipelines.runs import STEPS, base_of, environment, metrics_of, share_compiled_programs, tuned_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched on Linux")
 
@@ -22,14 +22,14 @@ def a_free_port() -> int:
         return free.getsockname()[1]
 
 
-def start_both(root, *more: str) -> list[subprocess.Popen]:
+def start_both(root, *more: str, verb: str = "pretrain") -> list[subprocess.Popen]:
     """Two processes of two devices each: rows over one axis, heads over the other."""
     address = f"localhost:{a_free_port()}"
     settled = environment() | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     return [
         subprocess.Popen(
             [
-                *(sys.executable, "-m", "xgen.cli", "pretrain", "micro", "--root", str(root)),
+                *(sys.executable, "-m", "xgen.cli", verb, "micro", "--root", str(root)),
                 *("--execution.data-axis", "2", "--execution.model-axis", "2"),
                 *("--hosts.coordinator", address, "--hosts.num-processes", "2", "--hosts.process-id", str(number)),
                 *more,
@@ -63,6 +63,22 @@ def assert_goes_on_to_the_losses_of_one(root, finished) -> None:
     found, alone = metrics_of(base_of(root)), metrics_of(base_of(finished[0]))
     assert [line["step"] for line in found] == list(range(1, STEPS + 1))
     np.testing.assert_allclose([line["loss"] for line in found], [line["loss"] for line in alone], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_tune_as_one_and_the_first_alone_reads_the_conversations(finished, tmp_path):
+    root = share_compiled_programs(tmp_path / "several", finished[0] / ".cache")
+    (root / "runs").mkdir()
+    (root / "data").mkdir()
+    (root / "runs" / base_of(finished[0]).name).symlink_to(base_of(finished[0]))
+    for prepared in (finished[0] / "data").glob("[!i]*"):
+        (root / "data" / prepared.name).symlink_to(prepared)
+    both = start_both(root, verb="instruct")
+    outputs = [one.communicate(timeout=400)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], outputs
+    found, alone = metrics_of(tuned_of(root)), metrics_of(tuned_of(finished[0]))
+    np.testing.assert_allclose([line["loss"] for line in found], [line["loss"] for line in alone], rtol=1e-5)
+    assert len(list((root / "data").glob("inst-*"))) == 1
 
 
 def test_two_processes_pass_a_stage_boundary_one_is_killed_the_other_says_so_and_both_resume(finished, tmp_path):

@@ -57,7 +57,7 @@ def test_sets_follow_one_another_and_every_number_is_in_the_manifest(tmp_path: P
     assert left_out_of(manifest["datasets"]) == {"longer than a row": 1, "no last response": 1}
     told = [table(manifest).rows for table in TABLES]
     assert ("one", "read", "3", "") in told[0] and ("", "longer than a row", "1", "") in told[0]
-    assert ("", "not read: no last response", "1", "") in told[0]
+    assert ("", "left out: no last response", "1", "") in told[0]
     assert [row[:2] for row in told[1]] == [("one", "CC0-1.0"), ("two", "CC0-1.0")]
     (record,) = (tmp_path / "data" / "two.quarantine.jsonl").read_text().splitlines()
     assert json.loads(record)["reason"] == "no last response" and json.loads(record)["line"] == 2

@@ -6,14 +6,14 @@ from xgen.data.audit import Table
 
 
 def set_table(manifest: dict[str, Any]) -> Table:
-    """What became of each conversation that was read, and what could not be read; read = kept + the other fates."""
+    """What became of each conversation that was read, and what of the files was left out; read = kept + the others."""
     rows = []
     for name, one in manifest["datasets"].items():
         fates = [("read", one["read"], ""), ("kept", one["kept"], f"{one['tokens']:,}")]
         fates += [(f"kept, {rule}", count, "") for rule, count in one["cut"].items()]
         fates += [(reason, count, "") for reason, count in one["dropped"].items()]
         fates += [("not drawn", one["not_drawn"], "")] if one["not_drawn"] else []
-        fates += [(f"not read: {reason}", count, "") for reason, count in one["skipped"].items()]
+        fates += [(f"left out: {reason}", count, "") for reason, count in one["skipped"].items()]
         rows += [
             (name if number == 0 else "", fate, f"{count:,}", tokens)
             for number, (fate, count, tokens) in enumerate(fates)
