@@ -68,8 +68,8 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or broken one is the user's to repair."""
     try:
         return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}", "a complete folder", "Check the path, or make it anew.") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise UserError(f"there is no file {path}", "a complete folder", "Check the path, or make it anew.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not valid JSON ({error})",
