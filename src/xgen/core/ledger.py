@@ -6,6 +6,7 @@ environment.json     versions, devices, commit; one entry for each start
 metrics.jsonl        one line a step
 checkpoints/         written by train/checkpoint.py
 results/<name>.json  what an evaluation, the samples or an export found; present means complete
+judged/<model>/      what the scores of the suite `instruct` were made of
 parent.json          for a tuned or imported run: where it comes from
 """
 
