@@ -138,7 +138,7 @@ def test_annotations_of_another_question_set_are_refused(change, sentence: str, 
 
 
 def test_the_benchmarks_files_are_read_or_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"there is no .*reference_outputs.json"):
+    with pytest.raises(UserError, match=r"there is no file .*reference_outputs.json"):
         alpaca_eval.load(tmp_path)
     (tmp_path / "reference_outputs.json").write_text(json.dumps([{"instruction": "a", "output": "b"}] * 3))
     with pytest.raises(UserError, match=r"the judge's prompt cannot be read"):

@@ -1,6 +1,5 @@
 """Small benchmarks of our own in the formats of others, and a judge that is a program behind a socket."""
 
-import json
 import random
 import re
 from pathlib import Path
@@ -20,7 +19,7 @@ def write_benchmarks(folder: Path) -> list[str]:
     rows = [{"instruction": f"Say {i}.", "output": f"It is {i}.", "dataset": "made"} for i in range(4)]
     write_json(folder / "alpaca" / "reference_outputs.json", rows)
     write_text(folder / "alpaca" / "alpaca_eval.txt", PROMPT)
-    categories = ("writing", "math", "stem")
+    categories = ("extraction", "math", "coding", "reasoning")  # one temperature: one batch
     questions = [
         {"question_id": number, "category": category, "turns": [f"{category}?", "And?"]}
         for number, category in enumerate(categories, start=81)
@@ -46,8 +45,8 @@ def write_benchmarks(folder: Path) -> list[str]:
         ]
         write_json_lines(bench / place / f"{name}.jsonl", answers)
     write_text(folder / "texts" / "history" / "rome.txt", "Rome was not built in a day. " * 30)
-    meeting = {"id": "m", "meeting": [{"role": "PM", "utt": {"word": ["Hello", "."]}}], "summary": ["They met."]}
-    write_text(folder / "ami" / "split_0.jsonl", json.dumps(meeting) + "\n")
+    meeting = {"meeting": [{"role": "PM", "utt": {"word": ["Hello", "."]}}], "summary": ["They met."]}
+    write_json_lines(folder / "ami" / "split_0.jsonl", [{"id": f"m{i}", **meeting} for i in range(4)])
     named = {"alpaca-eval": "alpaca", "mt-bench": "mt_bench", "long-texts": "texts", "ami": "ami"}
     return [part for option, place in named.items() for part in (f"--files.{option}", str(folder / place))]
 

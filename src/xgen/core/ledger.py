@@ -7,6 +7,7 @@ metrics.jsonl        one line a step
 checkpoints/         written by train/checkpoint.py
 results/<name>.json  what an evaluation, the samples or an export found; present means complete
 evaluations/<which>/ a suite's results for one checkpoint, written by evals/runner.py
+judged/<model>/      what the scores of the suite `instruct` were made of
 parent.json          for a tuned or imported run: where it comes from
 """
 
@@ -105,8 +106,8 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or broken one is the user's to repair."""
     try:
         return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}", "a complete folder", "Check the path, or make it anew.") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise UserError(f"there is no file {path}", "a complete folder", "Check the path, or make it anew.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not valid JSON ({error})",

@@ -5,8 +5,9 @@ of the benchmarks where they have one.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,11 @@ class Session:
 
 def _alpaca_eval(session: Session) -> Scores:
     benchmark, judge = alpaca_eval.load(session.files.alpaca_eval, session.limit), session.judging()
-    replies = session.model.replies(alpaca_eval.answer_requests(benchmark))
-    answers = [reply.text for reply in replies]
+    answers = [reply.text for reply in session.model.replies(alpaca_eval.answer_requests(benchmark))]
     verdicts = judge.replies(alpaca_eval.judge_requests(benchmark, answers))
     rows = alpaca_eval.annotations(benchmark, session.model.name, judge.name, answers, verdicts)
     write_json(session.folder / "alpaca_eval" / "annotations.json", rows)
-    failed = sum(bool(reply.failure) for reply in replies)
-    return alpaca_eval.score(rows) | {"expected": len(rows), "failed_answers": failed}
+    return alpaca_eval.score(rows) | {"expected": len(rows), "empty_answers": _empty(answers)}
 
 
 def _answers(session: Session) -> tuple[mt_bench.MtBench, dict[int, tuple[str, ...]]]:
@@ -81,7 +80,8 @@ def _single(session: Session) -> Scores:
     (benchmark, answers), judge = _answers(session), session.judging()
     rows = mt_bench.judge_single(benchmark, session.model.name, answers, judge)
     write_json_lines(session.folder / "mt_bench" / "model_judgment" / f"{file_name(judge.name)}_single.jsonl", rows)
-    return mt_bench_scores.single(rows, session.model.name, benchmark.categories) | {"expected": len(rows)}
+    scores = mt_bench_scores.single(rows, session.model.name, benchmark.categories)
+    return scores | {"expected": len(rows), "empty_answers": _empty(chain(*answers.values()))}
 
 
 def _pair(session: Session) -> Scores:
@@ -90,7 +90,8 @@ def _pair(session: Session) -> Scores:
     others = mt_bench.read_answers(session.files.mt_bench / "model_answer" / f"{baseline}.jsonl", benchmark.questions)
     rows = mt_bench.judge_pair(benchmark, (session.model.name, baseline), (answers, others), judge)
     write_json_lines(session.folder / "mt_bench" / "model_judgment" / f"{file_name(judge.name)}_pair.jsonl", rows)
-    return mt_bench_scores.pair(rows, session.model.name, baseline, benchmark.categories) | {"expected": len(rows)}
+    scores = mt_bench_scores.pair(rows, session.model.name, baseline, benchmark.categories)
+    return scores | {"expected": len(rows), "empty_answers": _empty(chain(*answers.values()))}
 
 
 def _long_form(session: Session) -> Scores:
@@ -99,7 +100,8 @@ def _long_form(session: Session) -> Scores:
     answered, cut = long_form_qa.answer(documents, rows, session.model)
     graded = long_form_qa.grade(answered, session.judging())
     write_json_lines(session.folder / "long_form_qa.jsonl", graded)
-    return long_form_qa.score(graded) | {"writer": writer.name, "writer_cut": writer_cut, "truncated": cut}
+    about = {"writer": writer.name, "writer_cut": writer_cut, "truncated": cut}
+    return long_form_qa.score(graded) | about | {"empty_answers": _empty(row["answer"] for row in graded)}
 
 
 def _summaries(dataset: str, place: str) -> Callable[[Session], Scores]:
@@ -111,6 +113,11 @@ def _summaries(dataset: str, place: str) -> Callable[[Session], Scores]:
         return scores
 
     return measure
+
+
+def _empty(answers: Iterable[str]) -> int:
+    """Count the answers without a word: those of a model whose context a question fills are among them."""
+    return sum(not answer.strip() for answer in answers)
 
 
 def file_name(name: str) -> str:

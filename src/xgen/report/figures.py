@@ -142,6 +142,7 @@ def scores_by_category(models: Mapping[str, Mapping[str, int | float]], highest:
         axes = figure.subplots(subplot_kw={"projection": "polar"})
         axes.set(ylim=(0, highest), theta_offset=np.pi / 2, theta_direction=-1)
         axes.set_xticks(angles, categories)
+        axes.tick_params(axis="x", pad=10)
         axes.grid(color=GRID)
         for index, (name, scores) in enumerate(models.items()):
             values = [scores.get(category, np.nan) for category in categories]

@@ -133,7 +133,7 @@ def _happened(result: Plain) -> str:
     for key, words in (
         ("not_understood", "verdicts not understood"),
         ("duplicates", "duplicates"),
-        ("failed_answers", "answers refused by the model's side"),
+        ("empty_answers", "empty answers"),
         ("left_out", "longer than 8K left out"),
         ("truncated", "sources cut at their end"),
         ("failed", "without an answer"),

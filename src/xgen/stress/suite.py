@@ -61,7 +61,7 @@ def measure(
     asked = [Request(item.name, item.turns, 0.0, min(item.answer_tokens, longest)) for item in made]
     replies = model.replies(asked)
     rows = judge(made, [reply.text for reply in replies], listed)
-    return rows, score(rows, seed, listed) | {"failed_answers": sum(bool(reply.failure) for reply in replies)}
+    return rows, score(rows, seed, listed) | {"empty_answers": sum(not reply.text.strip() for reply in replies)}
 
 
 def read_words(path: Path) -> frozenset[str]:
