@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xgen.data.near import SHINGLE, near_duplicates, preferences, sign, similar_pairs
-from xgen.data.words import run_hashes, word_hashes
+from xgen.similarity.near import SHINGLE, near_duplicates, preferences, sign, similar_pairs
+from xgen.similarity.words import run_hashes, word_hashes
 
 SIMILARITY = 0.8
 

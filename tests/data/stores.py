@@ -52,7 +52,7 @@ def write_corpus(folder: Path, first_seed: int, num_documents: int = 40) -> Path
     return folder
 
 
-def recipe_over(prose: Path, code: Path, **changes: int) -> Recipe:
+def recipe_over(prose: Path, code: Path, **changes: float) -> Recipe:
     """The recipe `micro` on two folders."""
     config = DataConfig(
         sources=(Source("prose", "files", str(prose), "CC0-1.0", 0), Source("code", "files", str(code), "MIT", 0)),

@@ -12,7 +12,7 @@ from data.stores import sentence, store_of
 from xgen.data.config import DataConfig
 from xgen.data.copies import near_copies
 from xgen.data.filters import WINDOW, HeldOut, HeldOutWindows, exact_duplicates
-from xgen.data.windows import window_hashes
+from xgen.similarity.windows import window_hashes
 from xgen.tokenizer.encoding import encode, token_bytes
 
 CONFIG = DataConfig((), (), min_document_tokens=100, held_out_documents=1, near_duplicate_share=0.5)

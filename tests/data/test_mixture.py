@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from data.stores import hashed, store_of
 from xgen.core.errors import UserError
-from xgen.data.choice import FATES, Quota, choose
+from xgen.data.choice import FATES, Comparisons, Quota, choose
 from xgen.data.config import DataConfig, Mixture, Share
 from xgen.data.mixture import apportion, choose_held_out, in_order, permuted, ranks, shuffled, split, take
 from xgen.recipes.starcoder import LANGUAGES
@@ -195,8 +195,7 @@ def config(**changes):
     return dataclasses.replace(plain, **changes)
 
 
-def nothing_near(held_out):
-    return {}
+nothing_near = Comparisons(lambda alive: np.full(sum(map(len, alive.values())), -1), lambda held_out: {})
 
 
 def test_max_tokens_takes_whole_documents_in_the_order_of_the_shuffle():

@@ -18,6 +18,8 @@ from xgen.recipes.schema import Recipe, to_plain
 SMALL = {"PIECE_BYTES": 9_000, "INLINE_BYTES": 0, "ROW_FILE_TOKENS": 700}
 """Limits that give this corpus some twenty pieces and ten files of rows, made by real workers."""
 
+COPIES = 4
+
 
 def write_lines(folder: Path, first_seed: int, num_documents: int = 60) -> Path:
     """Write documents of 30 to 520 words: three quarters as lines of two files, the rest as texts."""
@@ -33,9 +35,12 @@ def write_lines(folder: Path, first_seed: int, num_documents: int = 60) -> Path:
     return folder
 
 
-def corpus(folder: Path, **changes: int) -> Recipe:
-    """Write both sources, and give a recipe over them."""
-    return recipe_over(write_lines(folder / "prose", 0), write_lines(folder / "code", 1000), **changes)
+def corpus(folder: Path, **changes: float) -> Recipe:
+    """Write both sources, COPIES near copies of prose among the code, and give a recipe over them."""
+    prose, code = write_lines(folder / "prose", 0), write_lines(folder / "code", 1000)
+    copies = [" ".join(sentence(5 * number, 520).split(" ")[:-4]) for number in range(COPIES)]  # of the long ones
+    (code / "d.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in copies))
+    return recipe_over(prose, code, **({"duplicate_similarity": 0.8} | changes))
 
 
 def make_small(monkeypatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.lines import bytes_of, corpus, finish, make_small, start, wait_for, workers
+from pipelines.lines import COPIES, bytes_of, corpus, finish, make_small, start, wait_for, workers
 from xgen.core.errors import UserError
 from xgen.core.ledger import read_json
 from xgen.data.shards import verify
@@ -46,6 +46,10 @@ def test_the_cut_into_pieces_and_the_number_of_workers_change_no_row(recipe, und
     assert len(read_plan(whole.folder).pieces) == 2
     for stage in recipe.stages:
         assert whole.rows(stage.name)[:].tobytes() == undisturbed_rows(undisturbed, recipe)[stage.name]
+    near = {name: counts["near_duplicates"] for name, counts in whole.manifest["sources"].items()}
+    held_out = near["code"].get("held out", 0)
+    assert near == {"prose": {}, "code": {"prose": COPIES - held_out} | ({"held out": held_out} if held_out else {})}
+    assert whole.manifest["sources"]["code"]["fates"]["near duplicate"]["documents"] == COPIES
     for key in ("stages", "sources"):
         assert whole.manifest[key] == undisturbed.manifest[key]
     assert (whole.folder / "held_out.npy").read_bytes() == (undisturbed.folder / "held_out.npy").read_bytes()

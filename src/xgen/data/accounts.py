@@ -59,7 +59,9 @@ def source_counts(source: Source, intake: dict[str, Any], store: TokenStore, cho
     read = {"documents": intake["documents"], "tokens": sum(count["tokens"] for count in became.values())}
     assert read["documents"] == sum(count["documents"] for count in became.values()), source.name
     kept = {name: intake[name] for name in ("filters", "bytes", "skipped", "licences", "examples")}
-    return {"reader": source.reader, "licence": source.licence, "read": read, "fates": became, **kept}
+    return {"reader": source.reader, "licence": source.licence, "read": read, "fates": became, **kept} | {
+        "near_duplicates": choice.stays_instead[source.name]
+    }
 
 
 def stage_counts(stage: Any, fractions: Mapping[str, float], slices: Sequence[Slice]) -> dict[str, Any]:

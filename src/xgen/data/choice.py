@@ -13,8 +13,8 @@ from xgen.data.mixture import Slice, choose_held_out, in_order, ranks, split, ta
 from xgen.pieces.store import TokenStore
 
 KEPT, HELD_OUT, OVER_MAX = "kept", "held out", "over max_tokens of the source"
-NEAR_COPY = "near copy of a held-out document"
-FATES = (KEPT, HELD_OUT, OVER_MAX, *CORPUS_FILTERS, NEAR_COPY)
+NEAR_COPY, NEAR_DUPLICATE = "near copy of a held-out document", "near duplicate"
+FATES = (KEPT, HELD_OUT, OVER_MAX, *CORPUS_FILTERS, NEAR_COPY, NEAR_DUPLICATE)
 """What can become of a document in a token store; stored as its place here."""
 
 
@@ -29,6 +29,16 @@ class Quota:
 
 
 @dataclass(frozen=True)
+class Comparisons:
+    """What looks at the texts of all documents, and so is left to workers."""
+
+    near_duplicates: Callable[[Marks], Int64[np.ndarray, "D"]]
+    """Give, of those that are marked, for each document of all sources the one that stays instead, or -1."""
+    near_copies: Callable[[HeldOut], Marks]
+    """Mark what is too similar to held-out documents."""
+
+
+@dataclass(frozen=True)
 class Choice:
     """What becomes of every document, and what each stage reads."""
 
@@ -37,6 +47,8 @@ class Choice:
     """Indices into the token store of each source."""
     slices: tuple[tuple[Slice, ...], ...]
     """What each stage takes of each source that it reads."""
+    stays_instead: dict[str, dict[str, int]]
+    """For each source, where the documents are for which its near duplicates went: in which source, or held out."""
 
 
 def choose(
@@ -46,12 +58,9 @@ def choose(
     held_out_fractions: Mapping[str, float],
     context_length: int,
     seed: int,
-    near_copies: Callable[[HeldOut], Marks],
+    compare: Comparisons,
 ) -> Choice:
-    """Filter, hold out, and split the rest over the stages; `context_length` is the longest of all stages.
-
-    `near_copies` marks what is too similar to held-out documents: it alone reads all tokens, so it is handed over.
-    """
+    """Filter, hold out, and split the rest over the stages; `context_length` is the longest of all stages."""
     fates = {source: np.zeros(len(store), np.uint8) for source, store in stores.items()}
 
     def alive() -> Marks:
@@ -63,6 +72,9 @@ def choose(
 
     for name, corpus_filter in CORPUS_FILTERS.items():
         mark(name, corpus_filter(stores, alive(), config))
+    stays_instead = compare.near_duplicates(alive())
+    ends = np.cumsum([len(store) for store in stores.values()])
+    mark(NEAR_DUPLICATE, dict(zip(stores, np.split(stays_instead >= 0, ends[:-1]), strict=True)))
     mark(OVER_MAX, _over_max_tokens(stores, alive(), config, seed))
     long = {source: marks & (stores[source].lengths >= context_length) for source, marks in alive().items()}
     held_out = choose_held_out(
@@ -77,7 +89,7 @@ def choose(
     apart = HeldOut(
         [stores[source].document(index) for source, indices in held_out.items() for index in indices], context_length
     )
-    near, left = near_copies(apart), alive()
+    near, left = compare.near_copies(apart), alive()
     mark(NEAR_COPY, {source: marks & left[source] for source, marks in near.items()})
     repeats = {source.name: source.when_short == "repeat" for source in config.sources}
     by_source = {
@@ -88,7 +100,25 @@ def choose(
         tuple(of_stages[number] for of_stages in by_source.values() if number in of_stages)
         for number in range(len(quotas))
     )
-    return Choice(fates, held_out, slices)
+    return Choice(fates, held_out, slices, _counted(stays_instead, fates))
+
+
+def _counted(
+    stays_instead: Int64[np.ndarray, "D"], fates: Mapping[str, UInt8[np.ndarray, "_"]]
+) -> dict[str, dict[str, int]]:
+    """Count the near duplicates of each source by where the document is that stays instead."""
+    names = [*fates, HELD_OUT]
+    owners = np.repeat(np.arange(len(fates)), [len(marks) for marks in fates.values()])
+    gone = np.flatnonzero(stays_instead >= 0)
+    stays = stays_instead[gone]
+    is_held_out = np.concatenate([np.zeros(0, np.uint8), *fates.values()])[stays] == FATES.index(HELD_OUT)
+    whose = np.where(is_held_out, len(fates), owners[stays])
+    table = np.zeros((len(fates), len(names)), np.int64)
+    np.add.at(table, (owners[gone], whose), 1)
+    return {
+        source: {name: count for name, count in zip(names, row.tolist(), strict=True) if count}
+        for source, row in zip(fates, table, strict=True)
+    }
 
 
 def held_out_rows(

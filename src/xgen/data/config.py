@@ -63,6 +63,8 @@ class DataConfig:
     """Documents set apart for perplexity by position, each at least as long as the longest context."""
     near_duplicate_share: float
     """A training document is dropped if this share of its 13-token windows, or of a held-out document's, is shared."""
+    duplicate_similarity: float = 0.0
+    """Of documents whose signatures agree in this share of their slots one stays (decision 30); 0 looks for none."""
     filters: FilterConfig = field(default_factory=FilterConfig)
     """What the filters that the sources name are told."""
 
@@ -76,6 +78,12 @@ class DataConfig:
                 f"{self.held_out_documents}, near_duplicate_share {self.near_duplicate_share}",
                 "at least 1, at least 0, and a share above 0 and up to 1",
                 "Check the data's values.",
+            )
+        if not (self.duplicate_similarity == 0 or 0.5 <= self.duplicate_similarity <= 1):
+            raise UserError(
+                f"duplicate_similarity {self.duplicate_similarity}",
+                "0, which looks for none, or 0.5 to 1: what is less similar is rarely compared at all",
+                "Take 0.8, which is usual.",
             )
         for mixture in self.mixtures:
             for share in mixture.shares:

@@ -29,6 +29,9 @@ class NearTask:
     context_length: int
     share: float
 
+    def is_done(self) -> bool:
+        return near_path(self.folder, self.number).exists()
+
 
 def near_path(folder: Path, number: int) -> Path:
     return folder / "near" / f"{number:06}.npy"

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt16
 
 from xgen.data.config import DataConfig
-from xgen.data.windows import is_counted, window_hashes
 from xgen.pieces.store import TokenStore
+from xgen.similarity.windows import is_counted, window_hashes
 
 WINDOW = 13
 SLOT_BITS = 24

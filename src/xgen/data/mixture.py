@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
 from xgen.core.errors import UserError
-from xgen.data.windows import mixed
+from xgen.similarity.windows import mixed
 
 
 @dataclass(frozen=True)

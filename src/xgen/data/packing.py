@@ -70,6 +70,9 @@ class RowsTask:
     seed: int
     file: RowFile
 
+    def is_done(self) -> bool:
+        return self.file.is_complete(self.folder)
+
 
 def merge(slices: Sequence[Slice], stores: Sequence[TokenStore], seed: int, stage: str) -> Stream:
     """Put the documents of all sources of a stage into one uniform order; `stores` goes with `slices`."""

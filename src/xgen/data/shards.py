@@ -6,7 +6,7 @@
     fates/<source>.npy                 uint8, what became of each document that a piece kept (choice.FATES)
     plan.json, pieces/                 see pieces/: inputs, tokens, tables of documents
     snapshot/                          see sources/catalog.py
-    held_out/, near/, streams/         what workers tell each other: copies.py, packing.py
+    held_out/, near/, streams/         what workers tell each other: copies.py, duplicates.py, packing.py
     choice.json                        what was chosen; present means that fates and streams are complete
 
 Nothing is read before the manifest is there, and nothing is written after it.

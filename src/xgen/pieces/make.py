@@ -2,6 +2,7 @@
 
     pieces/<number>.tokens             uint16, the documents that stay, one after another without separators
     pieces/<number>.documents.npy      a DOCUMENT for each document that was read, also for one that was dropped
+    pieces/<number>.signatures.npy     and .keys.npy, .places.npy: near.Signed of the documents that stay; if asked for
     pieces/<number>.quarantine.jsonl   a record for each piece of bad input; there only if there was some
     pieces/<number>.json               counts, names of codes, size and sha256 of the files; written last
 
@@ -26,6 +27,7 @@ from xgen.filters.catalog import Screen
 from xgen.filters.config import FilterConfig
 from xgen.filters.verdict import Drop
 from xgen.pieces.plan import Piece, change_of, needs_snapshot, reader_of
+from xgen.similarity.near import Signer
 from xgen.sources.addresses import File, state_of
 from xgen.sources.catalog import read_snapshot
 from xgen.sources.config import Source
@@ -50,6 +52,8 @@ class PieceTask:
     filters: FilterConfig
     min_document_tokens: int
     strict: bool
+    signs: bool = False
+    """Whether documents that stay are signed, to find near duplicates among them."""
 
 
 def stem_of(folder: Path, number: int) -> Path:
@@ -103,7 +107,7 @@ def make_piece(task: PieceTask) -> None:
     screen = _screen(task.source.filters, task.filters)
     before = {name: dict(effect) for name, effect in screen.effects.items()}
     table, num_bytes = _Table(), 0
-    bad = Path(f"{stem}.quarantine.jsonl")
+    bad, signer = Path(f"{stem}.quarantine.jsonl"), Signer() if task.signs else None
     with quarantine(bad) as keep, counted_beside(Path(f"{stem}.tokens")) as file:
         intake = Intake(task.source.name, task.strict, keep, tell=lambda line: None)
         for document in _documents(task, intake):
@@ -117,9 +121,11 @@ def make_piece(task: PieceTask) -> None:
             table.add(document, raw, fate)
             if fate == STAYS:
                 file.write(raw)
+                if signer is not None:
+                    signer.add(document.text)
     documents = table.table()
     write_array(Path(f"{stem}.documents.npy"), documents)
-    paths = [Path(f"{stem}.documents.npy"), *([bad] if bad.exists() else [])]
+    paths = [Path(f"{stem}.documents.npy"), *_write_arrays(stem, signer), *([bad] if bad.exists() else [])]
     files = {f"pieces/{stem.name}.tokens": file.entry()} | {f"pieces/{path.name}": entry_of(path) for path in paths}
     effects = {
         name: {kind: count - before[name][kind] for kind, count in effect.items()}
@@ -154,6 +160,14 @@ def _ledger(
     }
 
 
+def _write_arrays(stem: Path, signer: Signer | None) -> list[Path]:
+    """Write what a signer made."""
+    made = {Path(f"{stem}.{name}.npy"): rows for name, rows in signer.arrays().items()} if signer else {}
+    for path, rows in made.items():
+        write_array(path, rows)
+    return list(made)
+
+
 def set_apart(task: PieceTask) -> None:
     """Complete a piece that cannot be made with nothing but its name, so that the rest goes on; strict refuses."""
     if task.strict:
@@ -167,7 +181,8 @@ def set_apart(task: PieceTask) -> None:
         pass
     write_array(Path(f"{stem}.documents.npy"), np.zeros(0, DOCUMENT))
     files = {f"pieces/{stem.name}.tokens": file.entry()}
-    files |= {f"pieces/{stem.name}.documents.npy": entry_of(Path(f"{stem}.documents.npy"))}
+    paths = [Path(f"{stem}.documents.npy"), *_write_arrays(stem, Signer() if task.signs else None)]
+    files |= {f"pieces/{path.name}": entry_of(path) for path in paths}
     intake = Intake(task.source.name, strict=False, tell=lambda line: None)
     intake.skipped = Counter({CRASHED: 1})
     intake.examples = [f"{CRASHED}: {task.piece}"]

@@ -22,7 +22,7 @@ from xgen.sources.streams import COMPRESSED
 
 FORM = 1
 """Of the pieces: raised where the same input would give other bytes than before."""
-DECIDES = ("license-expression", "orjson", "py3langid", "pyarrow", "tiktoken")
+DECIDES = ("license-expression", "orjson", "py3langid", "pyarrow", "rensa", "tiktoken")
 """Packages whose version may change what a piece holds."""
 PIECE_BYTES = 32 << 20
 """Of input, as it lies there: seconds to a minute of work, which is what a kill can cost."""

@@ -16,10 +16,11 @@ from xgen.core.ledger import locked, read_json, require_space, write_array, writ
 from xgen.core.progress import bar, print_table, progress, say, track
 from xgen.data.accounts import intake_counts, source_counts, stage_counts
 from xgen.data.audit import filter_table, plan_table, source_table, stage_table
-from xgen.data.choice import Quota, choose, held_out_rows
+from xgen.data.choice import Comparisons, Quota, choose, held_out_rows
 from xgen.data.config import DataConfig
 from xgen.data.copies import NearTask, mark_near_copies, near_path, write_held_out
-from xgen.data.filters import HeldOut
+from xgen.data.duplicates import find_pairs, plan_search, settled
+from xgen.data.filters import HeldOut, Marks
 from xgen.data.mixture import apportion
 from xgen.data.packing import RowsTask, merge, pack_file, write_stream, write_token_files
 from xgen.data.shards import Prepared, is_complete, open_prepared, row_files, write_manifest
@@ -36,8 +37,9 @@ from xgen.pieces.plan import (
     refuse_changed_inputs,
     write_plan,
 )
-from xgen.pieces.store import open_store
+from xgen.pieces.store import TokenStore, open_store
 from xgen.recipes.schema import Recipe, to_plain
+from xgen.similarity.near import Signer
 from xgen.sources.catalog import read_snapshot_counts, write_snapshot
 from xgen.tokenizer.specials import IDENTITY
 from xgen.train.stages import Stage, trained_tokens
@@ -98,6 +100,8 @@ def prepare(recipe: Recipe, root: Path, strict: bool = False, crew: Crew | None 
         return prepared
     for source in recipe.data.sources:
         Screen(source.filters, recipe.data.filters)  # what cannot be made is refused before anything is read
+    if recipe.data.duplicate_similarity:
+        Signer()
     crew, started = crew or Crew(), time.monotonic()
     with _held(folder, crew), contextlib.closing(crew):
         require_space(folder, 2 * trained_tokens(recipe.stages))
@@ -124,17 +128,23 @@ class _Job:
     crew: Crew
     plan: Plan
     is_new: bool
-    is_tiny: bool
+    num_bytes: int
+    """Of input."""
 
-    def do(self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, size: Callable[[Any], int]) -> None:
-        """Do tasks that cannot be left out: UserError where one kills its workers."""
-        for task, is_done in self.watch(function, tasks, title, size):
+    def finish(
+        self, function: Callable[[Any], None], tasks: Sequence[Any], title: str, size: Callable[[Any], int]
+    ) -> None:
+        """Do this run's tasks that are not done, none of which can be left out; all are done when it returns."""
+        mine = [task for task in self.crew.mine(tasks) if not task.is_done()]
+        for task, is_done in self.watch(function, mine, title, size):
             if not is_done:
                 raise UserError(
                     f"{task} killed its worker again and again",
                     "a worker that ends its task",
                     "Look for a lack of memory, and run the same command again: it continues where it was.",
                 )
+        if missing := sum(not task.is_done() for task in tasks):
+            raise OthersUnfinished(f"{title}: {missing:,} of {len(tasks):,} parts are left to others")
 
     def watch(
         self,
@@ -146,7 +156,7 @@ class _Job:
     ) -> Iterator[tuple[Any, bool]]:
         """Do tasks, show how far they are in bytes and tokens, and yield each as it ends."""
         takes_risks = function is make_piece and not self.is_new  # it may have killed the run before
-        done = self.crew.do(function, tasks, self.is_tiny and not takes_risks)
+        done = self.crew.do(function, tasks, self.num_bytes < INLINE_BYTES and not takes_risks)
         with progress(title, sum(map(size, tasks))) as advance:
             for task, is_done in done:
                 yield task, is_done
@@ -189,7 +199,7 @@ def _begin(recipe: Recipe, folder: Path, strict: bool, crew: Crew) -> _Job:
     if is_new:
         require_space(folder, num_bytes // 2)  # two bytes a token, which is some four of text
     say(f"plan    {num_files:,} files, {num_bytes / 1e6:,.1f} MB, in {len(plan.pieces):,} pieces")
-    return _Job(recipe, folder, strict, crew, plan, is_new, num_bytes < INLINE_BYTES)
+    return _Job(recipe, folder, strict, crew, plan, is_new, num_bytes)
 
 
 def _snapshot(config: DataConfig, folder: Path, strict: bool) -> None:
@@ -216,8 +226,9 @@ def _make_pieces(job: _Job) -> dict[str, dict[str, Any]]:
     config = job.recipe.data
     sources = {source.name: source for source in config.sources}
     try_again = not (job.folder / "near").exists()  # what was chosen stands on what had been set apart
+    rest = (config.filters, config.min_document_tokens, job.strict, config.duplicate_similarity > 0)
     tasks = [
-        PieceTask(job.folder, piece, sources[piece.source], config.filters, config.min_document_tokens, job.strict)
+        PieceTask(job.folder, piece, sources[piece.source], *rest)
         for piece in job.crew.mine(job.plan.pieces)
         if (ledger := read_ledger(job.folder, piece.number)) is None or (try_again and CRASHED in ledger["skipped"])
     ]
@@ -291,7 +302,7 @@ def _choose(job: _Job, intakes: dict[str, dict[str, Any]]) -> dict[str, Any]:
             config.mixture(recipe.stages[0].mixture).fractions(),
             recipe.context_length,
             recipe.seed,
-            partial(_near_copies, job),
+            Comparisons(partial(_near_duplicates, job, stores), partial(_near_copies, job)),
         )
     write_array(folder / "held_out.npy", held_out_rows(stores, choice, recipe.context_length, recipe.seed))
     given = ", ".join(f"{len(indices)} of {source}" for source, indices in choice.held_out.items())
@@ -318,6 +329,15 @@ def _choose(job: _Job, intakes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return chosen
 
 
+def _near_duplicates(job: _Job, stores: Mapping[str, TokenStore], alive: Marks) -> np.ndarray:
+    """Let workers look for pairs among all pieces; all parts must be there before one is chosen of each pair."""
+    if not job.recipe.data.duplicate_similarity:
+        return np.full(sum(map(len, stores.values())), -1)
+    parts = plan_search(job.folder, stores, alive, len(job.plan.pieces), job.recipe.data.duplicate_similarity)
+    job.finish(find_pairs, parts, "looking for near duplicates", lambda task: job.num_bytes // task.num_parts)
+    return settled(parts)
+
+
 def _near_copies(job: _Job, apart: HeldOut) -> dict[str, np.ndarray]:
     """Let workers compare every piece with what is held out; all pieces must be there before anything is chosen."""
     if not apart.documents:
@@ -325,21 +345,17 @@ def _near_copies(job: _Job, apart: HeldOut) -> dict[str, np.ndarray]:
     write_held_out(job.folder, apart)
     tasks = [
         NearTask(job.folder, piece.number, apart.context_length, job.recipe.data.near_duplicate_share)
-        for piece in job.crew.mine(job.plan.pieces)
-        if not near_path(job.folder, piece.number).exists()
+        for piece in job.plan.pieces
     ]
-    job.do(
+    job.finish(
         mark_near_copies,
         tasks,
         "comparing with held-out documents",
         lambda task: job.plan.pieces[task.number].num_bytes,
     )
-    paths = {piece.number: near_path(job.folder, piece.number) for piece in job.plan.pieces}
-    if missing := sum(not path.exists() for path in paths.values()):
-        raise OthersUnfinished(f"{missing:,} of {len(paths):,} pieces are left to others to compare")
     marks: dict[str, list[np.ndarray]] = {source.name: [np.zeros(0, bool)] for source in job.recipe.data.sources}
     for piece in job.plan.pieces:
-        marks[piece.source].append(np.load(paths[piece.number]))
+        marks[piece.source].append(np.load(near_path(job.folder, piece.number)))
     return {source: np.concatenate(of_pieces) for source, of_pieces in marks.items()}
 
 
@@ -350,14 +366,13 @@ def _quota(recipe: Recipe, stage: Stage) -> Quota:
 
 def _pack(job: _Job) -> None:
     """Make this run's files of rows that are not there; all must be there when it returns."""
-    files = [
+    tasks = [
         RowsTask(job.folder, stage.name, number, stage.num_rows, stage.context_length, job.recipe.seed, file)
         for number, stage in enumerate(job.recipe.stages)
         for file in row_files(number, stage.num_rows, stage.context_length)
     ]
-    tasks = [task for task in job.crew.mine(files) if not task.file.is_complete(job.folder)]
-    job.do(pack_file, tasks, "packing rows", lambda task: 2 * (task.file.stop - task.file.first) * task.context_length)
-    if missing := sum(not task.file.is_complete(job.folder) for task in files):
-        raise OthersUnfinished(f"{missing:,} of {len(files):,} files of rows are left to others")
+    job.finish(
+        pack_file, tasks, "packing rows", lambda task: 2 * (task.file.stop - task.file.first) * task.context_length
+    )
     for stage in job.recipe.stages:
         say(f"pack    stage {stage.name}: {stage.num_rows:,} rows of {stage.context_length:,}")

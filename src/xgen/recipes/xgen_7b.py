@@ -78,6 +78,7 @@ XGEN_7B = Recipe(
         min_document_tokens=100,  # section 2
         held_out_documents=1_000,
         near_duplicate_share=0.5,
+        duplicate_similarity=0.8,  # the report does not say; usual for text of the web
     ),
     stages=(
         # Section 3: 800B at 2K, 400B at 4K, 300B at 8K. Tables 2 and 3 give the last as 174.52B and 110B.

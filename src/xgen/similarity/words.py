@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
-from xgen.data.windows import mixed
+from xgen.similarity.windows import mixed
 
 BASE = np.uint64(0x9E3779B97F4A7C15)
 LONGEST_WORD = 4096

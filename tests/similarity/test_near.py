@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from data.stores import sentence
 from xgen.core.errors import UserError
-from xgen.data import near
-from xgen.data.near import (
+from xgen.similarity import near
+from xgen.similarity.near import (
     BANDS,
     EMPTY,
     NUM_LEADERS,
@@ -28,7 +28,7 @@ from xgen.data.near import (
     sign,
     similar_pairs,
 )
-from xgen.data.words import run_hashes, word_hashes
+from xgen.similarity.words import run_hashes, word_hashes
 
 PROSE = importlib.resources.files("xgen.sources") / "corpus" / "prose"
 SIMILARITY = 0.8

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xgen.data.words import LONGEST_WORD, run_hashes, run_hashes_of, word_hashes
+from xgen.similarity.words import LONGEST_WORD, run_hashes, run_hashes_of, word_hashes
 
 ASCII = st.text(st.characters(max_codepoint=127), max_size=60)
 

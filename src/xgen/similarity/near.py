@@ -9,16 +9,17 @@ Shape letters: N documents, P slots of a signature, B bands, E pairs.
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
 
 from xgen.core.errors import UserError
-from xgen.data.windows import mixed
-from xgen.data.words import run_hashes_of
+from xgen.similarity.windows import mixed
+from xgen.similarity.words import run_hashes_of
 
 SHINGLE = 5
 """Words in a row."""
@@ -31,6 +32,8 @@ EMPTY = np.uint32(0xFFFFFFFF)
 """Every slot of a document that is too short for a shingle, which is no copy of anything."""
 NUM_LEADERS = 8
 """Members of a bucket that all others are compared with: a page that a million copies share costs no square."""
+UNRANKED = np.uint64(0xFFFFFFFFFFFFFFFF)
+"""The preference of a document that is not compared."""
 BUCKETED = 1 << 22
 """Documents of which one band is held at a time."""
 BATCH = 1 << 18
@@ -50,27 +53,57 @@ class Signed:
     """The document of each key."""
 
 
-def sign(texts: Sequence[str]) -> Signed:
+@runtime_checkable
+class Shards(Protocol):
+    """All shards in their order: a list of them, or what opens each when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Signed]: ...
+
+    def __getitem__(self, number: int, /) -> Signed: ...
+
+
+class Signer:
+    """Signs documents as they come, each as the set of its shingles, some at a time."""
+
+    def __init__(self) -> None:
+        """Make ready; UserError where the extra that signs is missing."""
+        self._digest = _rensa().RMinHash.digest_matrix_from_flat_token_hashes
+        self._texts: list[str] = []
+        self._size = 0
+        self._found = [np.zeros((0, NUM_SLOTS), np.uint32)]
+
+    def add(self, text: str) -> None:
+        """Add a document."""
+        self._texts.append(text)
+        self._size += len(text)
+        if self._size >= BATCH:
+            self._sign()
+
+    def _sign(self) -> None:
+        hashes, ends = run_hashes_of(self._texts, SHINGLE)
+        offsets = np.concatenate([[0], ends]).astype(np.uint64)
+        rows = self._digest(hashes, offsets, NUM_SLOTS, SEED).to_rows()
+        self._found.append(np.array(rows, np.uint32).reshape(-1, NUM_SLOTS))
+        self._texts, self._size = [], 0
+
+    def signed(self) -> Signed:
+        """Return the documents that were added."""
+        self._sign()
+        return banded(np.concatenate(self._found))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the same by the names of its arrays."""
+        return dict(vars(self.signed()))
+
+
+def sign(texts: Iterable[str]) -> Signed:
     """Sign documents, each as the set of its shingles."""
-    signatures = [np.zeros((0, NUM_SLOTS), np.uint32), *map(_signatures, _batches(texts))]
-    return banded(np.concatenate(signatures))
-
-
-def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut a sequence of texts after so many characters."""
-    first = size = 0
-    for number, text in enumerate(texts, 1):
-        size += len(text)
-        if size >= BATCH or number == len(texts):
-            yield texts[first:number]
-            first, size = number, 0
-
-
-def _signatures(texts: Sequence[str]) -> UInt32[np.ndarray, "n P"]:
-    hashes, ends = run_hashes_of(texts, SHINGLE)
-    offsets = np.concatenate([[0], ends]).astype(np.uint64)
-    matrix = _rensa().RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, NUM_SLOTS, SEED)
-    return np.array(matrix.to_rows(), np.uint32)
+    signer = Signer()
+    for text in texts:
+        signer.add(text)
+    return signer.signed()
 
 
 def banded(signatures: UInt32[np.ndarray, "N P"]) -> Signed:
@@ -99,17 +132,20 @@ def near_duplicates(
 
 
 def similar_pairs(
-    shards: Sequence[Signed], preference: UInt64[np.ndarray, "N"], similarity: float, part: int = 0, num_parts: int = 1
+    shards: Shards, preference: UInt64[np.ndarray, "N"], similarity: float, part: int = 0, num_parts: int = 1
 ) -> Int64[np.ndarray, "E 2"]:
     """Find the pairs that agree in a band and in `similarity` of all slots, the preferred document first.
 
-    A part covers its range of the values that a band can have. The pairs of all parts are those of the whole.
+    A part covers its range of the values that a band can have. The pairs of all parts are those of the whole. Documents
+    that are UNRANKED have none.
     """
     starts = np.cumsum([0, *(len(shard.signatures) for shard in shards)])
     assert starts[-1] == len(preference) < 1 << 32
     found = np.zeros(0, np.uint64)
     for band in range(BANDS):
         documents, keys = _bucketed(shards, starts, band, part, num_parts)
+        is_ranked = preference[documents] != UNRANKED
+        documents, keys = documents[is_ranked], keys[is_ranked]
         order = np.lexsort((documents, preference[documents], keys))
         candidates = _with_leaders(documents[order], keys[order])
         near = [pairs[_agreement(shards, starts, pairs) >= similarity] for pairs in candidates]
@@ -136,7 +172,7 @@ def settle(pairs: Int64[np.ndarray, "E 2"], preference: UInt64[np.ndarray, "N"])
 
 
 def _bucketed(
-    shards: Sequence[Signed], starts: Int64[np.ndarray, "_"], band: int, part: int, num_parts: int
+    shards: Shards, starts: Int64[np.ndarray, "_"], band: int, part: int, num_parts: int
 ) -> tuple[Int64[np.ndarray, "n"], UInt64[np.ndarray, "n"]]:
     """Read the documents of all shards whose key of a band lies in a part, and these keys."""
     lowest, behind = (number * (1 << 64) // num_parts for number in (part, part + 1))
@@ -171,14 +207,14 @@ def _as_numbers(pairs: Int64[np.ndarray, "m 2"]) -> UInt64[np.ndarray, "m"]:
 
 
 def _agreement(
-    shards: Sequence[Signed], starts: Int64[np.ndarray, "_"], pairs: Int64[np.ndarray, "E 2"]
+    shards: Shards, starts: Int64[np.ndarray, "_"], pairs: Int64[np.ndarray, "E 2"]
 ) -> Float64[np.ndarray, "E"]:
     """Return the share of slots in which the signatures of each pair agree."""
     rows_E2P = np.empty((*pairs.shape, NUM_SLOTS), np.uint32)
     owners = np.searchsorted(starts, pairs, side="right") - 1
     for owner in np.unique(owners):
         mine: Bool[np.ndarray, "E 2"] = owners == owner
-        rows_E2P[mine] = shards[owner].signatures[pairs[mine] - starts[owner]]
+        rows_E2P[mine] = shards[int(owner)].signatures[pairs[mine] - starts[owner]]
     return np.count_nonzero(rows_E2P[:, 0] == rows_E2P[:, 1], axis=1) / NUM_SLOTS
 
 
