@@ -35,7 +35,7 @@ from xgen.serve.engine import Engine
 from xgen.tokenizer.encoding import ReleasedTokenizer
 
 CONFIG = ModelConfig(4, 256, 8, 688, 51_200, 1e-6, 10_000.0, 0.05)
-COMPUTE = Compute("float32", "definition", attention_block=64, loss_chunk=64, remat=False)
+COMPUTE = Compute("float32", "definition", attention_block=64, loss_chunk=64, remat="none")
 SUBJECTS, CONTEXT = ("anatomy", "high_school_biology", "philosophy"), 2_048
 
 

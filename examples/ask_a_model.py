@@ -14,7 +14,7 @@ from xgen.serve.engine import Engine
 from xgen.serve.weights import stored_one_by_one
 from xgen.tokenizer.encoding import decode, encode
 
-COMPUTE = Compute("float32", "blockwise", attention_block=128, loss_chunk=512, remat=False)
+COMPUTE = Compute("float32", "blockwise", attention_block=128, loss_chunk=512, remat="none")
 PROMPT = "def area(width, height):\n    return"
 
 
@@ -30,10 +30,8 @@ def main() -> None:
     prompt = encode(PROMPT).tolist()
 
     answers = [" width * height", " the harbor"]
-    for answer, logprob in zip(
-        answers, engine.score([(prompt, encode(text).tolist()) for text in answers]), strict=True
-    ):
-        print(f"log p({answer!r}) = {logprob:.2f}")
+    for answer, found in zip(answers, engine.score([(prompt, encode(text).tolist()) for text in answers]), strict=True):
+        print(f"log p({answer!r}) = {found.logprob:.2f}")
 
     warm = Sampling(temperature=0.8, top_p=0.95, max_new_tokens=options.new_tokens, seed=0)
     for number, found in enumerate(engine.sample([prompt], warm, Stops(texts=("\n\n",)), num_samples=2)):

@@ -16,7 +16,7 @@ from xgen.model.transformer import forward
 CONFIG = ModelConfig(
     num_layers=2, dim=32, num_heads=2, ffn_dim=64, vocab_size=51_200, norm_eps=1e-6, rope_base=10_000.0, init_std=0.3
 )
-FLOAT32 = Compute(precision="float32", attention="definition", attention_block=8, loss_chunk=16, remat=False)
+FLOAT32 = Compute(precision="float32", attention="definition", attention_block=8, loss_chunk=16, remat="none")
 
 
 def write_small(folder: Path, context_length: int = 2_048, config: ModelConfig = CONFIG) -> Path:

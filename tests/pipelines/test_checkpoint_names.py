@@ -17,7 +17,7 @@ def test_a_checkpoint_has_the_name_of_its_context_too(finished):
     root, _ = finished
     workspace = workspace_of(resolve("micro"), MICRO, root)
     steps = {name: named_checkpoint(workspace, name)[1] for name in ("1a", "64", "1b", "128", "2")}
-    assert steps == {"1a": 12, "64": 12, "1b": 20, "128": 25, "2": 25}
+    assert steps == {"1a": 8, "64": 8, "1b": 14, "128": 18, "2": 18}
     with pytest.raises(UserError, match="there is no checkpoint '4K'"):
         named_checkpoint(workspace, "4K")
 

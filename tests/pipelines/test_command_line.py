@@ -181,5 +181,5 @@ def test_output_into_a_closed_pipe_is_no_traceback():
 
 def test_pretrain_shows_its_plan_and_does_nothing(tmp_path):
     output = xgen(tmp_path, "pretrain", "micro", "--show")
-    assert "stage 1b  context    128  2,048 tokens in batches of 256: 8 steps, 2,048 tokens (+0)" in output
+    assert "stage 1b  context    128  1,536 tokens in batches of 256: 6 steps, 1,536 tokens (+0)" in output
     assert list(tmp_path.iterdir()) == []

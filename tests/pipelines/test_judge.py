@@ -133,7 +133,7 @@ def test_without_a_judge_what_needs_none_is_measured_and_the_rest_says_why(place
     assert printed.count("not measured: no judge is named (--judge.url and --judge.model, or --judge-folder)") == 4
     assert re.search(r"\| malicious +\| +100.0 of 1 \|", printed)
     assert re.search(r"\| harmless +\| +0.0 of 1 \|", printed)
-    with pytest.raises(UserError, match=r"there is no suite 'instrukt'"):
+    with pytest.raises(UserError, match=r"there is no task 'instrukt'"):
         target = resolve(str(tuned_of(place)))
         evaluate.run(target, target.recipe, evaluate.Options(root=place, suite="instrukt"))
 

@@ -207,7 +207,7 @@ def test_killed_again_and_again_it_ends_with_the_bytes_of_an_undisturbed_run(rec
 
 
 def test_a_short_source_repeats_and_says_how_often(corpora, tmp_path, capsys):
-    few = write_corpus(tmp_path / "few", 2000, num_documents=12)
+    few = write_corpus(tmp_path / "few", 2000, num_documents=9)
     short = recipe_over(few, corpora[1], held_out_documents=2)
     stages = prepare(short, tmp_path).manifest["stages"]
     assert all(stage["sources"]["code"]["repeats"] <= 1 for stage in stages)

@@ -36,7 +36,9 @@ def test_the_losses_are_the_golden_ones(finished):
 
 
 def test_tuning_runs_the_program_that_the_last_stages_compiled(finished):
-    assert len(list((finished[0] / ".cache").glob("jit_step-*-cache"))) == 2, "one for each context length"
+    ended = (base_of(finished[0]) / "report.html").stat().st_mtime  # other tests add programs to this place
+    programs = [path for path in (finished[0] / ".cache").glob("jit_step-*-cache") if path.stat().st_mtime <= ended]
+    assert len(programs) == 2, "one for each context length"
 
 
 def test_loss_falls_and_every_step_is_logged_once(finished):

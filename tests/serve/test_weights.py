@@ -58,7 +58,7 @@ def test_all_that_is_left_after_scoring_and_generating_is_one_copy_of_the_weight
     before = {id(array) for array in jax.live_arrays()}
     engine = Engine("one", stored_one_by_one(pieces(params_of(CONFIG)), CONFIG, storage), CONFIG, FLOAT32, 64)
     assert np.isfinite(engine.window(rows)).all()
-    assert engine.score([([1, 2], [3])])[0] < 0
+    assert engine.score([([1, 2], [3])])[0].logprob < 0
     [found] = engine.sample([[5, 9, 2]], Sampling(temperature=0.0, top_p=1.0, max_new_tokens=4, seed=0))
     assert len(found.tokens) == 4
     gc.collect()

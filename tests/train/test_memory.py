@@ -24,11 +24,11 @@ def test_a_run_that_does_not_fit_says_what_to_change(tmp_path):
         )
     said = str(told.value)
     assert "the memory of 8 x cpu is exhausted (RESOURCE_EXHAUSTED: Out of memory allocating 281474976710656" in said
-    assert "lower execution.micro-batch-tokens from 64 to 16, one row; set execution.remat True" in said
+    assert "lower execution.micro-batch-tokens from 64 to 16, one row; set execution.remat full" in said
 
 
 def test_only_what_may_still_help_is_named_the_cheapest_first():
-    execution = dataclasses.replace(job("report").execution, micro_batch_tokens=16, remat=True, loss_chunk=4_096)
+    execution = dataclasses.replace(job("report").execution, micro_batch_tokens=16, remat="full", loss_chunk=4_096)
     found = remedies(execution, STAGES)
     assert [one.split()[1] for one in found[:2]] == ["execution.loss-chunk", "weights"]
     assert not any("remat" in one or "micro-batch" in one for one in found)

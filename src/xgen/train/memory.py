@@ -39,8 +39,8 @@ def remedies(execution: Execution, stages: tuple[Stage, ...]) -> list[str]:
         found.append(f"lower execution.micro-batch-tokens from {execution.micro_batch_tokens:,} to {row:,}, one row")
     if execution.loss_chunk > 1_024:
         found.append(f"lower execution.loss-chunk from {execution.loss_chunk:,} to 1,024")
-    if not execution.remat:
-        found.append("set execution.remat True, which recomputes activations")
+    if execution.remat != "full":
+        found.append("set execution.remat full, which computes activations again")
     found.append(
         f"spread weights and moments over more devices (execution.layout fsdp, execution.fsdp-axis above "
         f"{execution.fsdp_axis})"
