@@ -42,13 +42,14 @@ MICRO = dataclasses.replace(
         datasets=(dataclasses.replace(TINY.instruct.datasets[0], max_conversations=8),),
         optimizer=dataclasses.replace(OPTIMIZER, peak_learning_rate=5e-4, warmup_tokens=512),
     ),
-    sampling=dataclasses.replace(TINY.sampling, max_new_tokens=12),
+    sampling=dataclasses.replace(TINY.sampling, max_new_tokens=6),
     execution=dataclasses.replace(
         TINY.execution,
         attention_block=128,
         loss_chunk=256,
         micro_batch_tokens=BATCH_TOKENS,
         checkpoint_every=5,
+        compile_level=1,
         validate_every=0,
     ),
 )

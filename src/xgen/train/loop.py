@@ -31,7 +31,7 @@ from xgen.train.followers import following
 from xgen.train.memory import told_where_memory_ends
 from xgen.train.optimizer import make_optimizer
 from xgen.train.probe import require_true_attention
-from xgen.train.programs import Programs, abstract_batch
+from xgen.train.programs import Programs, abstract_batch, compiler_options
 from xgen.train.recorder import Recorder, Sent
 from xgen.train.schedule import learning_rate
 from xgen.train.spikes import UNLIMITED, Detector, is_spike
@@ -136,7 +136,7 @@ def train(
                     validation.programs.begin(stage)
 
         prepare(place_of(job.stages, saved[-1] if saved else 0).stage_index)
-        require_true_attention(job.compute, job.model.head_dim, job.documents_apart)
+        require_true_attention(job.compute, job.model.head_dim, job.documents_apart, job.execution.compile_level)
         done, restored = checkpoints.load_newest(abstract_state)
         state = restored or _begin(job, optimizer, shardings, abstract_state, start_params)
         state = state._replace(frozen=_frozen(job, abstract_state, start_params))
@@ -230,9 +230,11 @@ def _compiler(
     step = make_step(job.model, job.compute, optimizer, job.execution.micro_batch_tokens, placement, job.lora)
     number, where = jax.ShapeDtypeStruct((), jnp.float32), placement.of("row", "position")
 
+    options = compiler_options(job.execution.compile_level)
+
     def compile_for(stage: Stage) -> Step:
         batch = abstract_batch(stage.rows_per_batch, stage.context_length, where)
-        return step.lower(abstract_state, batch, number, UNLIMITED).compile()  # pyright: ignore[reportFunctionMemberAccess]
+        return step.lower(abstract_state, batch, number, UNLIMITED).compile(options)  # pyright: ignore[reportFunctionMemberAccess]
 
     return compile_for
 
@@ -292,7 +294,8 @@ def _begin(
 ) -> State:
     """Make the first state: from the seed, or around weights that are given."""
     if start_params is None or job.lora.rank:
-        return initial_state(job.model, optimizer, job.seed, shardings, job.lora)
+        options = compiler_options(job.execution.compile_level)
+        return initial_state(job.model, optimizer, job.seed, shardings, job.lora, options)
     params = start_params(abstract_state.params)  # pyright: ignore[reportArgumentType]  (shapes, not arrays)
     return State(params, jax.jit(optimizer.init, out_shardings=shardings.optimizer)(params))
 

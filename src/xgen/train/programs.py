@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,12 @@ class Programs(Generic[T]):
             return begun.result()
         except JaxRuntimeError:
             return self._compile_for(stage)  # what found no room beside a running step may find it alone
+
+
+def compiler_options(compile_level: int) -> dict[str, Any]:
+    """Say what a compiler is told besides its program; devices other than a CPU have levels of their own."""
+    asked = compile_level != 3 and jax.default_backend() == "cpu"
+    return {"xla_backend_optimization_level": compile_level} if asked else {}
 
 
 def abstract_batch(rows: int, length: int, where: NamedSharding) -> Batch:

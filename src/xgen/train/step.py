@@ -136,6 +136,7 @@ def shardings_of(
     optimizer: optax.GradientTransformation,
     placement: Placement,
     lora: Lora = Lora(),  # noqa: B008
+    compiler_options: dict[str, Any] | None = None,
 ) -> State:
     """Say where each array of the state lives: moments beside their weights, counters everywhere."""
     trained = trained_rows(config, lora)
@@ -171,6 +172,7 @@ def initial_state(
     seed: int,
     shardings: State,
     lora: Lora = Lora(),  # noqa: B008
+    compiler_options: dict[str, Any] | None = None,
 ) -> State:
     """Draw the first state, each array born where it lives; what is frozen is not drawn."""
 
@@ -178,7 +180,8 @@ def initial_state(
         params = init(config, key, trained_rows(config, lora))
         return State(params, optimizer.init(params))
 
-    return jax.jit(make, out_shardings=shardings._replace(frozen={}))(jax.random.key(seed))
+    made = jax.jit(make, out_shardings=shardings._replace(frozen={}), compiler_options=compiler_options)
+    return made(jax.random.key(seed))
 
 
 def place(batch: Batch, where: NamedSharding) -> Batch:
