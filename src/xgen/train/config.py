@@ -87,8 +87,8 @@ class Execution:
     checkpoint_every: int
     """Steps between checkpoints; each stage also ends with one, which is kept."""
     compile_level: int = 3
-    """XLA's effort on a CPU, 0 to 3. Level 1 compiles a step in two thirds of the time; a step of 2,048 tokens then takes
-    a third longer (docs/log.md): for runs of seconds."""
+    """XLA's effort on a CPU, 0 to 3. Level 1 compiles a step in two thirds of the time, and a step of 2,048 tokens then
+    takes a third longer (docs/log.md): for runs of seconds."""
     keep_last: int = 2
     """Checkpoints that are kept, besides those of stages."""
     keep_every_tokens: int = 0
