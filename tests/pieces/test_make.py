@@ -66,7 +66,7 @@ def test_the_table_has_every_document_that_was_read_and_the_tokens_those_that_st
     kept = np.concatenate([encode(texts[index]) for index in (0, 3, 4)])
     np.testing.assert_array_equal(tokens, kept)
     assert (table["digest"][0] == table["digest"][3]).all() and (table["id"][0] != table["id"][3]).any()
-    assert make.DOCUMENT.itemsize == 43
+    assert make.DOCUMENT.itemsize == 47
 
 
 @pytest.mark.parametrize(("length", "fate"), [(99, TOO_SHORT), (100, STAYS)])

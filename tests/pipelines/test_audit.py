@@ -45,6 +45,7 @@ def flip(path):
         ("streams/2.places.npy", "gone"),
         ("held_out.npy", "cut"),
         ("plan.json", "flipped"),
+        ("audit.json", "gone"),
     ],
 )
 def test_a_damaged_file_is_named_and_made_again_to_the_same_bytes(root, damage, how, capsys):
@@ -64,6 +65,18 @@ def test_a_damaged_file_is_named_and_made_again_to_the_same_bytes(root, damage, 
     assert f"damaged: {path}" in said.replace("\n", "") and "are what was written" in said
     assert bytes_of(folder) == before
     assert {path: path.stat().st_mtime_ns for path in kept} == times, "only what is damaged is made again"
+
+
+def test_the_page_is_made_of_the_audit_and_is_no_damage(root, capsys):
+    folder = data_folder(MICRO, root)
+    before = bytes_of(folder)
+    assert main(["audit", str(folder), "--page", "--verify"]) == 0
+    said = capsys.readouterr().out
+    assert "By licence, in tokens" in said and "damaged" not in said
+    page = folder / "audit.html"
+    assert "What became of it" in page.read_text()
+    page.unlink()
+    assert bytes_of(folder) == before
 
 
 def test_a_damaged_snapshot_is_refused_and_nothing_is_touched(root, capsys):

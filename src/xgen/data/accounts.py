@@ -30,11 +30,12 @@ def summed(counts: Iterable[Mapping[str, Mapping[str, int]]]) -> dict[str, dict[
 def intake_counts(source: Source, ledgers: Ledgers, snapshot: dict[str, Any] | None) -> dict[str, Any]:
     """Add up what the pieces of a source, and its snapshot if it has one, say of what was read and what was not."""
     told = [*ledgers, *([snapshot] if snapshot else [])]
-    skipped, licences = Counter[str](), Counter[str]()
+    skipped, quarantined, licences = Counter[str](), Counter[str](), Counter[str]()
     for ledger in ledgers:
         licences.update(ledger["licences"])
     for each in told:
         skipped.update(each["skipped"])
+        quarantined.update(each["quarantined"])
     examples = [example for each in told for example in each["examples"]]
     return {
         "documents": sum(ledger["documents"] for ledger in ledgers),
@@ -42,6 +43,7 @@ def intake_counts(source: Source, ledgers: Ledgers, snapshot: dict[str, Any] | N
         "fates": summed(ledger["fates"] for ledger in ledgers),
         "filters": summed(ledger["filters"] for ledger in ledgers),
         "skipped": dict(sorted(skipped.items())),
+        "quarantined": dict(sorted(quarantined.items())),
         "licences": dict(sorted(licences.items(), key=lambda item: (-item[1], item[0]))),
         "examples": examples[: NUM_SHOWN * max(1, len(skipped))],
     }
@@ -58,7 +60,7 @@ def source_counts(source: Source, intake: dict[str, Any], store: TokenStore, cho
     became = {name: count for name, count in became.items() if count["documents"]} | dropped
     read = {"documents": intake["documents"], "tokens": sum(count["tokens"] for count in became.values())}
     assert read["documents"] == sum(count["documents"] for count in became.values()), source.name
-    kept = {name: intake[name] for name in ("filters", "bytes", "skipped", "licences", "examples")}
+    kept = {name: intake[name] for name in ("filters", "bytes", "skipped", "quarantined", "licences", "examples")}
     return {"reader": source.reader, "licence": source.licence, "read": read, "fates": became, **kept} | {
         "near_duplicates": choice.stays_instead[source.name]
     }

@@ -7,9 +7,10 @@
     plan.json, pieces/                 see pieces/: inputs, tokens, tables of documents
     snapshot/                          see sources/catalog.py
     held_out/, near/, streams/         what workers tell each other: copies.py, duplicates.py, packing.py
+    audit.json                         what came of every document: composition.py; a page may be made of it afterwards
     choice.json                        what was chosen; present means that fates and streams are complete
 
-Nothing is read before the manifest is there, and nothing is written after it.
+Nothing is read before the manifest is there, and nothing but the page is written after it.
 """
 
 import bisect
@@ -35,7 +36,17 @@ from xgen.tokenizer.encoding import decode
 FORM = 3
 """Of the files; a reader of another form refuses them."""
 WITH_LEDGER = ("pieces/*.json", "rows/*/*.json")
-WITHOUT = ("snapshot/*", "plan.json", "near/*", "held_out/*", "held_out.npy", "fates/*", "streams/*", "choice.json")
+WITHOUT = (
+    "snapshot/*",
+    "plan.json",
+    "near/*",
+    "held_out/*",
+    "held_out.npy",
+    "fates/*",
+    "streams/*",
+    "audit.json",
+    "choice.json",
+)
 READ_BY_TRAINING = ("rows/", "held_out.npy")
 ANEW = "Repair it with xgen audit --verify, or delete the folder and run xgen prepare again."
 ROW_FILE_TOKENS = 1 << 26

@@ -37,9 +37,17 @@ from xgen.tokenizer.encoding import encode
 STAYS, TOO_SHORT = "", "under min_document_tokens"
 CRASHED = "a piece that killed its worker again and again"
 DOCUMENT = np.dtype(
-    [("id", "<u8", 2), ("digest", "<u8", 2), ("length", "<u4"), ("licence", "<u4"), ("language", "<u2"), ("fate", "u1")]
+    [
+        ("id", "<u8", 2),
+        ("digest", "<u8", 2),
+        ("length", "<u4"),
+        ("bytes", "<u4"),
+        ("licence", "<u4"),
+        ("language", "<u2"),
+        ("fate", "u1"),
+    ]
 )
-"""43 bytes: the hash of its key, that of its ids, how many ids, and codes that the ledger of the piece names."""
+"""47 bytes: hashes of its key and of its ids, how many ids, bytes as it was read, and codes that the ledger names."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,11 @@ def stem_of(folder: Path, number: int) -> Path:
     return folder / "pieces" / f"{number:06}"
 
 
+def quarantine_of(folder: Path, number: int) -> Path:
+    """Name the file with a record of each piece of bad input; it is there only if there was some."""
+    return stem_of(folder, number).with_suffix(".quarantine.jsonl")
+
+
 def read_ledger(folder: Path, number: int) -> dict[str, Any] | None:
     """Return the ledger of a piece that is complete; one whose files have another size is none."""
     path = stem_of(folder, number).with_suffix(".json")
@@ -78,15 +91,16 @@ class _Table:
 
     def __init__(self) -> None:
         self.hashes = bytearray()
-        self.lengths = array("I")
+        self.lengths, self.sizes = array("I"), array("I")
         self.codes = {name: array("I") for name in ("licence", "language", "fate")}
         self.names: dict[str, dict[str, int]] = {"licence": {}, "language": {}, "fate": {STAYS: 0}}
 
-    def add(self, document: Document, tokens: bytes, fate: str) -> None:
-        """Add a document and what became of it."""
+    def add(self, document: Document, num_bytes: int, tokens: bytes, fate: str) -> None:
+        """Add a document, its bytes as it was read, and what became of it."""
         self.hashes += hashlib.blake2b(document.key.encode(), digest_size=16).digest()
         self.hashes += hashlib.blake2b(tokens, digest_size=16).digest()
         self.lengths.append(len(tokens) // 2)
+        self.sizes.append(num_bytes)
         for column, name in (("licence", document.licence), ("language", document.language), ("fate", fate)):
             names = self.names[column]
             self.codes[column].append(names.setdefault(name, len(names)))
@@ -96,6 +110,7 @@ class _Table:
         table = np.zeros(len(self.lengths), DOCUMENT)
         hashes = np.frombuffer(bytes(self.hashes), "<u8").reshape(-1, 4)
         table["id"], table["digest"], table["length"] = hashes[:, :2], hashes[:, 2:], self.lengths
+        table["bytes"] = self.sizes
         for column, codes in self.codes.items():
             table[column] = codes
         return table
@@ -106,24 +121,26 @@ def make_piece(task: PieceTask) -> None:
     stem = stem_of(task.folder, task.piece.number)
     screen = _screen(task.source.filters, task.filters)
     before = {name: dict(effect) for name, effect in screen.effects.items()}
-    table, num_bytes = _Table(), 0
-    bad, signer = Path(f"{stem}.quarantine.jsonl"), Signer() if task.signs else None
+    table, num_read, num_bytes = _Table(), 0, 0
+    bad, signer = quarantine_of(task.folder, task.piece.number), Signer() if task.signs else None
     with quarantine(bad) as keep, counted_beside(Path(f"{stem}.tokens")) as file:
         intake = Intake(task.source.name, task.strict, keep, tell=lambda line: None)
         for document in _documents(task, intake):
-            num_bytes += len(document.text) if document.text.isascii() else len(document.text.encode())
+            size = len(document.text) if document.text.isascii() else len(document.text.encode())
+            num_read, num_bytes = num_read + 1, num_bytes + size
             judged = screen(document)
             fate = judged.reason if isinstance(judged, Drop) else STAYS
             document = document if isinstance(judged, Drop) else judged
             tokens = encode(document.text)
             fate = fate or (TOO_SHORT if len(tokens) < task.min_document_tokens else STAYS)
             raw = tokens.tobytes()
-            table.add(document, raw, fate)
+            table.add(document, size, raw, fate)
             if fate == STAYS:
                 file.write(raw)
                 if signer is not None:
                     signer.add(document.text)
     documents = table.table()
+    assert len(documents) == num_read, f"{task.piece}: {num_read} documents were read, {len(documents)} are told"
     write_array(Path(f"{stem}.documents.npy"), documents)
     paths = [Path(f"{stem}.documents.npy"), *_write_arrays(stem, signer), *([bad] if bad.exists() else [])]
     files = {f"pieces/{stem.name}.tokens": file.entry()} | {f"pieces/{path.name}": entry_of(path) for path in paths}
@@ -156,6 +173,7 @@ def _ledger(
         "languages": list(table.names["language"]),
         "filters": effects,
         "skipped": dict(sorted(intake.skipped.items())),
+        "quarantined": dict(sorted(intake.quarantined.items())),
         "examples": intake.examples,
     }
 
@@ -181,10 +199,13 @@ def set_apart(task: PieceTask) -> None:
         pass
     write_array(Path(f"{stem}.documents.npy"), np.zeros(0, DOCUMENT))
     files = {f"pieces/{stem.name}.tokens": file.entry()}
-    paths = [Path(f"{stem}.documents.npy"), *_write_arrays(stem, Signer() if task.signs else None)]
+    bad = quarantine_of(task.folder, task.piece.number)
+    with quarantine(bad) as keep:
+        keep({"file": str(task.piece), "reason": CRASHED})
+    paths = [Path(f"{stem}.documents.npy"), *_write_arrays(stem, Signer() if task.signs else None), bad]
     files |= {f"pieces/{path.name}": entry_of(path) for path in paths}
     intake = Intake(task.source.name, strict=False, tell=lambda line: None)
-    intake.skipped = Counter({CRASHED: 1})
+    intake.skipped = intake.quarantined = Counter({CRASHED: 1})
     intake.examples = [f"{CRASHED}: {task.piece}"]
     effects = {name: {"seen": 0, "dropped": 0, "changed": 0} for name in task.source.filters}
     ledger = _ledger(task, np.zeros(0, DOCUMENT), _Table(), 0, intake, effects)

@@ -20,7 +20,7 @@ from xgen.sources.files import FILE_READERS, FileReader
 from xgen.sources.rows import JSON_LINES, kind_of, row_group_bytes
 from xgen.sources.streams import COMPRESSED
 
-FORM = 1
+FORM = 2
 """Of the pieces: raised where the same input would give other bytes than before."""
 DECIDES = ("license-expression", "orjson", "py3langid", "pyarrow", "rensa", "tiktoken")
 """Packages whose version may change what a piece holds."""

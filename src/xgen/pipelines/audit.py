@@ -7,11 +7,13 @@ from xgen.core.errors import UserError
 from xgen.core.ledger import read_json, sha256_of_file
 from xgen.core.progress import print_table, say, track
 from xgen.data.audit import TABLES
+from xgen.data.composition import group_tables, read_audit
 from xgen.data.shards import completed_by, is_complete, open_manifest
 from xgen.pieces.plan import read_plan, refuse_changed_inputs
 from xgen.pipelines.instruct import instruct_folder
 from xgen.pipelines.prepare import prepare
 from xgen.recipes.schema import Recipe
+from xgen.report import prepared
 from xgen.tune import audit as tune_audit
 from xgen.tune import store
 from xgen.tune.store import is_written
@@ -23,6 +25,8 @@ from xgen.workspace.target import Target, require_runnable
 class Options:
     root: Path = Path()
     """Where runs/ and data/ lie."""
+    page: bool = False
+    """Write audit.html into the folder: what came in, what stayed, and what went and why, with pictures."""
     verify: bool = False
     """Read every file, compare its checksum, and make a damaged or missing one again, and only it."""
 
@@ -33,20 +37,21 @@ def run(target: Target, recipe: Recipe, options: Options) -> None:
     folder = target.folder if target.kind == "data" and target.folder else data_folder(recipe, options.root)
     tuning = instruct_folder(recipe, options.root)
     if is_complete(folder) or not is_written(tuning):
-        _audit(folder, recipe, options.verify)
+        _audit(folder, recipe, options)
     if target.kind != "data" and is_written(tuning):
         _audit_tuning(tuning, options.verify)
 
 
-def _audit(folder: Path, recipe: Recipe, verify: bool) -> None:
+def _audit(folder: Path, recipe: Recipe, options: Options) -> None:
     manifest = open_manifest(folder)
-    for table in TABLES:
-        print_table(*table(manifest))
-    if verify:
-        damaged = damaged_files(folder)
-        if damaged:
+    if options.verify:
+        if damaged := damaged_files(folder):
             repair(folder, recipe, damaged)
         say(f"audit   {len(manifest['files'])} files in {folder} are what was written")
+    for table in (*(make(manifest) for make in TABLES), *group_tables(read_audit(folder))):
+        print_table(*table)
+    if options.page:
+        say(f"audit   {prepared.write(folder)}")
 
 
 def _audit_tuning(folder: Path, verify: bool) -> None:

@@ -17,6 +17,7 @@ from xgen.core.progress import bar, print_table, progress, say, track
 from xgen.data.accounts import intake_counts, source_counts, stage_counts
 from xgen.data.audit import filter_table, plan_table, source_table, stage_table
 from xgen.data.choice import Comparisons, Quota, choose, held_out_rows
+from xgen.data.composition import write_audit
 from xgen.data.config import DataConfig
 from xgen.data.copies import NearTask, mark_near_copies, near_path, write_held_out
 from xgen.data.duplicates import find_pairs, plan_search, settled
@@ -325,6 +326,7 @@ def _choose(job: _Job, intakes: dict[str, dict[str, Any]]) -> dict[str, Any]:
         ],
         "held_out": {"documents": config.held_out_documents, "context_length": recipe.context_length},
     }
+    write_audit(folder, job.plan, chosen, choice.fates)
     write_json(folder / "choice.json", chosen)
     return chosen
 

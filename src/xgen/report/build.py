@@ -51,8 +51,8 @@ def build(run: RunFolder, tuned: RunFolder | None) -> str:
     folders = [run, tuned] if tuned else [run]
     exports = [found for each in folders if (found := each.read_result("export"))]
     num_parameters = exports[0]["parameters"] if exports else tables.parameters(recipe["model"])
-    return _visible(
-        _template().render(
+    return visible(
+        template("page.html.j2").render(
             css=(HERE / "page.css").read_text(encoding="utf-8"),
             name=run.path.name,
             recipe=recipe,
@@ -104,7 +104,8 @@ def _tuning(tuned: RunFolder) -> dict[str, Any]:
     }
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Load a page that lies beside this file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -113,7 +114,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.globals["numbers"] = numbers
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def _parts(run: RunFolder, tuned: RunFolder | None, plan: tuple[Stage, ...]) -> list[Part]:
@@ -206,6 +207,6 @@ def _samples(folders: Sequence[RunFolder]) -> list[tuple[str, str, list[dict[str
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def _visible(page: str) -> str:
+def visible(page: str) -> str:
     """Show what a sampled text may hide: control characters, changes of direction, halves of surrogate pairs."""
     return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", page)

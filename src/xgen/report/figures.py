@@ -1,10 +1,5 @@
-"""The report's two figures, tuning and retrieval as SVG text: numbers in, the same bytes out, colors left to the page.
+"""The two figures of the report, tuning and retrieval as SVG text: numbers in, the same bytes out."""
 
-Every color is written as `var(--name, #hex)`, so that a page restyles a figure for the dark and a lone SVG still works.
-"""
-
-import io
-import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -17,40 +12,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from xgen.report import numbers
+from xgen.report.style import GRID, INK, MARKERS, MUTED, SHADE, STYLE, color, svg
 from xgen.train.stages import Stage
 
-INK, MUTED, GRID, SHADE = "#1c2128", "#667080", "#d9dde3", "#f1f3f6"
-# Okabe and Ito's colors, told apart by every common color vision; darkened where white paper needs it.
-SERIES = ("#0072b2", "#d55e00", "#00845f", "#b0468c", "#8a6a00", "#4b5a6b")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--line",
-    SHADE: "--shade",
-    **{color: f"--series-{index}" for index, color in enumerate(SERIES)},
-}
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "xgen",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 9.5,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "text.color": INK,
-    "legend.frameon": False,
-    "lines.solid_capstyle": "round",
-}
 MOST_POINTS = 1_500
 
 Line = Mapping[str, Any]
@@ -66,9 +30,9 @@ def loss_over_tokens(lines: Sequence[Line], stages: Sequence[Stage]) -> str:
         window = max(3, min(200, len(lines) // 30))
         for index, stage in enumerate(stages):
             tokens, loss = _over_tokens([line for line in lines if line["stage"] == stage.name], "loss")
-            loss_axes.plot(*_thinned(tokens, loss), color=_color(index), alpha=0.32, linewidth=0.8)
+            loss_axes.plot(*_thinned(tokens, loss), color=color(index), alpha=0.32, linewidth=0.8)
             loss_axes.plot(
-                *_thinned(tokens, _smooth(loss, window)), color=_color(index), linewidth=2.1, gid=f"curve-{index}"
+                *_thinned(tokens, _smooth(loss, window)), color=color(index), linewidth=2.1, gid=f"curve-{index}"
             )
         if held_out := [line for line in lines if "validation_loss" in line]:
             tokens, loss = _over_tokens(held_out, "validation_loss")
@@ -87,7 +51,7 @@ def loss_over_tokens(lines: Sequence[Line], stages: Sequence[Stage]) -> str:
         rate_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
         rate_axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.short(value)))
         figure.align_ylabels()
-        return _svg(figure, "figure-1", "Cross-entropy over tokens trained, with the boundaries of the stages")
+        return svg(figure, "figure-1", "Cross-entropy over tokens trained, with the boundaries of the stages")
 
 
 def perplexity_over_position(measured: Sequence[Line]) -> str:
@@ -99,11 +63,11 @@ def perplexity_over_position(measured: Sequence[Line]) -> str:
         for index, stage in enumerate(measured):
             middle = [(each["first"] + each["last"]) / 2 for each in stage["bins"]]
             low, high, perplexity = ([each[key] for each in stage["bins"]] for key in ("low", "high", "perplexity"))
-            axes.fill_between(middle, low, high, color=_color(index), alpha=0.16, linewidth=0)
+            axes.fill_between(middle, low, high, color=color(index), alpha=0.16, linewidth=0)
             axes.plot(
                 middle,
                 perplexity,
-                color=_color(index),
+                color=color(index),
                 linewidth=1.9,
                 marker=MARKERS[index % len(MARKERS)],
                 markersize=4,
@@ -114,7 +78,7 @@ def perplexity_over_position(measured: Sequence[Line]) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(value)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.legend(loc="upper right", labelcolor=INK, handlelength=2.4)
-        return _svg(figure, "figure-2", "Perplexity over position, one curve for each stage")
+        return svg(figure, "figure-2", "Perplexity over position, one curve for each stage")
 
 
 def tuning_loss(lines: Sequence[Line]) -> str:
@@ -124,13 +88,13 @@ def tuning_loss(lines: Sequence[Line]) -> str:
         axes = figure.subplots()
         axes.grid(axis="y")
         tokens, loss = _over_tokens(lines, "loss")
-        axes.plot(*_thinned(tokens, loss), color=_color(3), alpha=0.32, linewidth=0.8)
+        axes.plot(*_thinned(tokens, loss), color=color(3), alpha=0.32, linewidth=0.8)
         axes.plot(
-            *_thinned(tokens, _smooth(loss, max(3, len(lines) // 15))), color=_color(3), linewidth=2.1, gid="curve-0"
+            *_thinned(tokens, _smooth(loss, max(3, len(lines) // 15))), color=color(3), linewidth=2.1, gid="curve-0"
         )
         axes.set(xlabel="tokens read", ylabel="cross-entropy of responses", xlim=(0, None))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.short(value)))
-        return _svg(figure, "figure-tuning", "Cross-entropy of the response tokens over a tuning run")
+        return svg(figure, "figure-tuning", "Cross-entropy of the response tokens over a tuning run")
 
 
 def scores_by_category(models: Mapping[str, Mapping[str, int | float]], highest: int | float) -> str:
@@ -149,7 +113,7 @@ def scores_by_category(models: Mapping[str, Mapping[str, int | float]], highest:
             axes.plot(
                 [*angles, angles[0]],
                 [*values, values[0]],
-                color=_color(index),
+                color=color(index),
                 linewidth=1.9,
                 marker=MARKERS[index % len(MARKERS)],
                 markersize=4,
@@ -157,7 +121,7 @@ def scores_by_category(models: Mapping[str, Mapping[str, int | float]], highest:
                 label=name,
             )
         figure.legend(loc="outside lower center", labelcolor=INK, handlelength=2.4)
-        return _svg(figure, "figure-categories", "Scores by category, one line for each model")
+        return svg(figure, "figure-categories", "Scores by category, one line for each model")
 
 
 def retrieval(cells: Sequence[Line]) -> str:
@@ -169,18 +133,14 @@ def retrieval(cells: Sequence[Line]) -> str:
         axes = figure.subplots()
         for each in cells:
             x, y = lengths.index(each["tokens"]), rows.index((each["kind"], each["depth"]))
-            axes.add_patch(Rectangle((x, y), 0.96, 0.92, facecolor=_color(0), alpha=each["found"], linewidth=0))
+            axes.add_patch(Rectangle((x, y), 0.96, 0.92, facecolor=color(0), alpha=each["found"], linewidth=0))
             axes.text(x + 0.48, y + 0.46, f"{100 * each['found']:.0f}", ha="center", va="center", color=INK)
         axes.set(xlim=(0, len(lengths)), ylim=(len(rows), 0), xlabel="length of the text (tokens)")
         axes.set_xticks([at + 0.48 for at in range(len(lengths))], [numbers.count(length) for length in lengths])
         names = [kind if depth < 0 else f"{kind}, {depth:.0%} deep" for kind, depth in rows]
         axes.set_yticks([at + 0.46 for at in range(len(rows))], names)
         axes.tick_params(length=0)
-        return _svg(figure, "figure-retrieval", "Share of what was found again, over length and depth, in percent")
-
-
-def _color(index: int) -> str:
-    return SERIES[index % len(SERIES)]
+        return svg(figure, "figure-retrieval", "Share of what was found again, over length and depth, in percent")
 
 
 def _bands(axes: Axes, stages: Sequence[Stage], labelled: bool) -> None:
@@ -201,7 +161,7 @@ def _bands(axes: Axes, stages: Sequence[Stage], labelled: bool) -> None:
             )
         if labelled:
             middle = (ends[index] + ends[index + 1]) / 2
-            axes.text(middle, 1.15, stage.name, transform=above, ha="center", color=_color(index), weight="bold")
+            axes.text(middle, 1.15, stage.name, transform=above, ha="center", color=color(index), weight="bold")
             axes.text(middle, 1.09, numbers.context(stage.context_length), transform=above, ha="center", color=INK)
     if not labelled:
         return
@@ -236,15 +196,3 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     stretches = np.array_split(np.arange(len(x)), MOST_POINTS // 2)
     kept = np.unique([each[pick(y[each])] for each in stretches for pick in (np.argmin, np.argmax)])
     return x[kept], y[kept]
-
-
-def _svg(figure: Figure, name: str, title: str) -> str:
-    """Write a figure as an <svg> element whose ids start with `name`, with no date and nothing to fetch."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    text = text.replace("*{stroke", f"#{name}-figure_1 *{{stroke", 1)  # a style element reaches the whole page
-    text = re.sub("|".join(VARIABLES), lambda found: f"var({VARIABLES[found[0]]}, {found[0]})", text)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1).strip()

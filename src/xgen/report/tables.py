@@ -22,6 +22,11 @@ class Table:
     num_left: int = 1
     note: str = ""
 
+    @classmethod
+    def of(cls, table: audit.Table) -> "Table":
+        """Lay out a table of data/ for a page."""
+        return cls(tuple(title.capitalize() for title in table.columns), table.rows, _num_words(table))
+
 
 def stages(plan: Sequence[Stage], lines: Sequence[Plain]) -> Table:
     """One row a stage: what was planned, what was trained, how far the loss fell, how fast it went."""
@@ -87,11 +92,7 @@ def perplexity(measured: Sequence[Plain]) -> Table:
 def data(manifest: dict[str, Any]) -> list[tuple[str, Table]]:
     """Account for the tokens of every source and stage, each table with its title."""
     made = [make(manifest) for make in audit.TABLES]
-    return [
-        (each.title, Table(tuple(title.capitalize() for title in each.columns), each.rows, _num_words(each)))
-        for each in made
-        if each.rows
-    ]
+    return [(each.title, Table.of(each)) for each in made if each.rows]
 
 
 def _num_words(table: audit.Table) -> int:

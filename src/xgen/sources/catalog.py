@@ -90,6 +90,7 @@ def write_snapshot(folder: Path, source: Source, strict: bool) -> dict[str, Any]
         "bytes": num_bytes,
         "licences": dict(licences.most_common()),
         "skipped": dict(sorted(intake.skipped.items())),
+        "quarantined": dict(sorted(intake.quarantined.items())),
         "examples": intake.examples,
     }
     if not licences:

@@ -47,6 +47,8 @@ class Intake:
     ) -> None:
         self.source, self.strict, self.keep, self.tell = source, strict, keep, tell
         self.skipped: Counter[str] = Counter()
+        self.quarantined: Counter[str] = Counter()
+        """Those of what was skipped that were bad, each with a record in quarantine."""
         self.examples: list[str] = []
 
     def skip(self, reason: str) -> None:
@@ -69,6 +71,7 @@ class Intake:
             begin = raw[:NUM_KEPT_BYTES].decode("utf-8", "backslashreplace")
             self.keep({**asdict(place), "reason": reason, "detail": detail, "begin": begin})
         self.skipped[reason] += 1
+        self.quarantined[reason] += 1
         if self.skipped[reason] <= NUM_SHOWN:
             self.examples.append(f"{reason} in {where}")
             self.tell(f"  {self.source}: {reason} in {where}, expected {expected}; skipped")
