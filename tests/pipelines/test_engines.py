@@ -230,7 +230,7 @@ def test_a_resumed_run_refuses_another_version_of_what_decides_about_bytes(begun
         prepare(begun, tmp_path)
     monkeypatch.undo()
     monkeypatch.setattr("xgen.pieces.plan.FORM", 99)
-    with pytest.raises(UserError, match=r"was begun with form 1, which is now 99"):
+    with pytest.raises(UserError, match=r"was begun with form \d, which is now 99"):
         prepare(begun, tmp_path)
 
 

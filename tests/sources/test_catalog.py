@@ -125,7 +125,14 @@ def test_a_snapshot_holds_against_what_is_installed_or_changed_later(tmp_path):
     (tmp_path / "in" / "a.txt").write_text("früh")
     source = Source("it", "files", str(tmp_path / "in"), "MIT", 0)
     counts = sources.write_snapshot(tmp_path, source, strict=False)
-    assert counts == {"documents": 1, "bytes": 5, "licences": {"MIT": 1}, "skipped": {}, "examples": []}
+    assert counts == {
+        "documents": 1,
+        "bytes": 5,
+        "licences": {"MIT": 1},
+        "skipped": {},
+        "quarantined": {},
+        "examples": [],
+    }
     (tmp_path / "in" / "a.txt").write_text("changed")
     (tmp_path / "in" / "b.txt").write_text("new")
     assert sources.write_snapshot(tmp_path, source, strict=False) == counts
