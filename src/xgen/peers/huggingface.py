@@ -32,6 +32,15 @@ class HuggingFaceTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
 
+    def ask(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        """Write messages (role, content) as ids, ready to be answered, in the chat template of the folder."""
+        text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return self.encode(text)
+
+    def holds_conversations(self) -> bool:
+        """Say whether the folder has a chat template."""
+        return self._tokenizer.chat_template is not None
+
 
 class HuggingFaceModel:
     """A model of a folder, in PyTorch, on the device that PyTorch finds."""
@@ -44,13 +53,20 @@ class HuggingFaceModel:
                 f"the peer needs {error.name}, which is not installed", "PyTorch", "pip install 'xgen[parity]'"
             ) from None
         self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
-        self._model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, local_files_only=True
-        ).to(self._device)
+        try:
+            self._model = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, local_files_only=True
+            ).to(self._device)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            why = str(error).partition("\n")[0][:200]
+            raise UserError(
+                f"transformers cannot load {folder} ({why})", "a model in safetensors", "Check the folder."
+            ) from None
         self._model.eval()
-        self.tokenizer = HuggingFaceTokenizer(
-            transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        )
+        self.tokenizer = HuggingFaceTokenizer(tokenizer)
         self.name = folder.resolve().name
         self.context_length = int(self._model.config.max_position_embeddings)
 

@@ -3,14 +3,13 @@
 Each is asked in its own template: a run in its recipe's, a folder in the one that lies in it.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from xgen.core.errors import UserError
-from xgen.core.types import Conversation, Generation, Message
+from xgen.core.types import Conversation, Decoding, Generation, Message
 from xgen.export.chat_template import jinja
+from xgen.peers.huggingface import HuggingFaceModel
 from xgen.recipes.schema import Recipe
 from xgen.serve.config import Sampling, Stops
 from xgen.serve.engine import Engine
@@ -73,66 +72,20 @@ def _template_in(folder: Path) -> str:
 
 
 def peer_of(folder: Path, seed: int) -> LocalSpeaker:
-    """Load any causal model that transformers reads, in PyTorch, with the chat template of its folder.
-
-    No code of the folder runs, and weights are read from safetensors alone.
-    """
-    try:
-        import transformers
-    except ImportError:
-        raise UserError(
-            "transformers is not installed", "it, to ask a folder of another architecture", "pip install 'xgen[parity]'"
-        ) from None
-    try:
-        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True, use_safetensors=True
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"transformers cannot load {folder} ({_first_line(error)})", "a model in safetensors", "Check the folder."
-        ) from None
-    if tokenizer.chat_template is None:
+    """Load any causal model that transformers reads, in PyTorch, with the chat template of its folder."""
+    peer = HuggingFaceModel(folder)
+    if not peer.tokenizer.holds_conversations():
         raise UserError(
             f"{folder} has no chat template", "a model that holds conversations", "Add chat_template.jinja."
         )
-    context_length = int(model.config.max_position_embeddings)
 
     def render(request: Request) -> list[int]:
         system = [{"role": "system", "content": request.system}] if request.system else []
         roles = ("user", "assistant")
-        messages = system + [{"role": roles[i % 2], "content": text} for i, text in enumerate(request.turns)]
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return tokenizer(text, add_special_tokens=False)["input_ids"]
+        turns = [{"role": roles[turn % 2], "content": text} for turn, text in enumerate(request.turns)]
+        return peer.tokenizer.ask([*system, *turns])
 
     def generate(prompts: Sequence[Sequence[int]], temperature: float, max_new_tokens: int) -> list[Generation]:
-        """Continue one prompt after the other, so that nothing is padded."""
-        transformers.set_seed(seed)
-        how = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature > 0 else {"do_sample": False}
-        found = []
-        for prompt in prompts:
-            asked = transformers.BatchEncoding(
-                {"input_ids": [list(prompt)], "attention_mask": [[1] * len(prompt)]}, tensor_type="pt"
-            )
-            room = min(max_new_tokens, context_length - len(prompt))
-            made = model.generate(**asked, max_new_tokens=room, pad_token_id=tokenizer.eos_token_id, **how)
-            new = made[0].tolist()[len(prompt) :]
-            ended = bool(new) and new[-1] == tokenizer.eos_token_id
-            kept = tuple(new[:-1] if ended else new)
-            found.append(Generation(kept, (0.0,) * len(kept), "stop" if ended else "length"))
-        return found
+        return peer.generate(prompts, max_new_tokens, seed, Decoding(temperature, 1.0))
 
-    return LocalSpeaker(
-        folder.resolve().name,
-        context_length,
-        render,
-        generate,
-        lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
-        lambda ids: tokenizer.decode(list(ids), skip_special_tokens=True),
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return re.split(r"\n", str(error), maxsplit=1)[0][:200]
+    return LocalSpeaker(peer.name, peer.context_length, render, generate, peer.tokenizer.encode, peer.tokenizer.decode)
