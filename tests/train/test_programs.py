@@ -1,14 +1,18 @@
 """Programs of stages: the next one is made while a stage trains, each once, and a failure beside a step is no end."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
+import jax.numpy as jnp
 import pytest
 from jax.errors import JaxRuntimeError
 
 from train.test_spikes import STAGES, batch_at, job
+from xgen.core.errors import UserError
 from xgen.core.ledger import RunFolder
 from xgen.train import loop
-from xgen.train.programs import Programs
+from xgen.train.programs import Programs, compiler_options
 
 
 def test_a_program_is_made_once_and_stages_of_one_shape_share_it():
@@ -58,3 +62,14 @@ def test_the_next_stage_is_compiled_while_the_first_one_trains(tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         loop.train(RunFolder.create(tmp_path, {}), job("report"), stopping)
     assert sorted(compiled) == ["1a", "1b"], "the run ended in its first stage"
+
+
+def test_a_compile_level_is_told_to_the_compiler_of_a_cpu_alone(monkeypatch):
+    lowered = jax.jit(lambda x: x * 2 + 1).lower(jnp.ones(3))
+    assert lowered.compile(compiler_options(1))(jnp.ones(3)).tolist() == [3, 3, 3], "the compiler knows the option"
+    assert compiler_options(1) == {"xla_backend_optimization_level": 1}
+    assert compiler_options(3) == {}
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert compiler_options(1) == {}
+    with pytest.raises(UserError, match="a compile level of 4"):
+        dataclasses.replace(job("report").execution, compile_level=4)

@@ -120,3 +120,5 @@ class Execution:
                 "positive counts; validate-every and keep-every-tokens may be 0",
                 "Check the values of execution.",
             )
+        if not 0 <= self.compile_level <= 3:
+            raise UserError(f"a compile level of {self.compile_level}", "0 to 3", "Set execution.compile-level.")
